@@ -1,0 +1,165 @@
+"""What an agent is, and all that it may ask of the service. Agents see nothing else of `codeforge`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from codeforge.results import Page, ResultModel
+from codeforge.task import Task, Usage
+from codeforge.worker_types import WorkerType
+
+T = TypeVar("T", bound=BaseModel)
+
+
+class Message(BaseModel):
+    """One chat message."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class ModelRequest(BaseModel):
+    """One model call. `model` None means the configured one; `json_schema` asks for an answer of that shape,
+    which the service enforces where the model's server allows and which the caller must check all the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    messages: list[Message]
+    model: str | None = None
+    max_tokens: int = 1_024
+    temperature: float = 0.2
+    json_schema: dict[str, Any] | None = None
+    schema_name: str = "answer"
+
+
+class ModelReply(BaseModel):
+    """A model's answer and what it cost. `ms` is the call's duration in milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    usd: float
+    finish_reason: str
+    ms: int
+
+    @property
+    def usage(self) -> Usage:
+        """The call's share of the task's usage."""
+        return Usage(self.input_tokens, self.output_tokens, self.usd)
+
+
+class SearchHit(BaseModel):
+    """One hit of a web search."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    title: str = ""
+    snippet: str = ""
+
+
+class SearchReply(BaseModel):
+    """Hits of one query, best first; `warnings` name providers that failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hits: list[SearchHit]
+    warnings: list[str] = []
+
+
+class AgentContext(Protocol):
+    """An agent's view of the service. Every method may raise `asyncio.CancelledError`: the task was cancelled, ran
+    out of time, or the worker is shutting down; an agent lets it pass."""
+
+    @property
+    def task(self) -> Task:
+        """The task, as claimed."""
+        ...
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task should stop at its next step."""
+        ...
+
+    async def step(self, name: str, run: Callable[[], Awaitable[T]], returns: type[T]) -> T:
+        """Runs `run` once in the task's life and journals what it returns; a later attempt gets the journaled
+        value without running it. `name` is unique in the task and the same in every attempt."""
+        ...
+
+    async def model(self, name: str, request: ModelRequest) -> ModelReply:
+        """A journaled model call: `step` around the model's service. Raises ModelError."""
+        ...
+
+    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+        """A journaled fetch of one page through the outgoing guard. Raises FetchError."""
+        ...
+
+    async def web_search(
+        self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int
+    ) -> SearchReply:
+        """A journaled web search. Raises TaskError `search_not_configured` where no key is set."""
+        ...
+
+    async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Adds an event to the task's stream."""
+        ...
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        """Reports how far the task is; clients see the last report."""
+        ...
+
+
+class Agent(Protocol):
+    """One worker type's logic. `run` gets the validated input and returns the type's result model."""
+
+    type: WorkerType
+
+    async def run(self, ctx: AgentContext, task_input: Any) -> ResultModel:
+        """Does the task. Raises TaskError (or a subclass) to fail it."""
+        ...
+
+
+class ModelClient(Protocol):
+    """Port: the model's service."""
+
+    async def complete(self, request: ModelRequest, *, idempotency_key: str, fence: int) -> ModelReply:
+        """One call, sent with `Idempotency-Key` and `X-CodeForge-Fence`. Raises ModelError."""
+        ...
+
+    async def ping(self) -> None:
+        """Checks address and key without spending tokens. Raises ModelError."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class PageFetcher(Protocol):
+    """Port: fetching and extracting one web page."""
+
+    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"]) -> Page:
+        """Raises FetchError."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class WebSearch(Protocol):
+    """Port: web search providers."""
+
+    async def search(self, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int) -> SearchReply:
+        """Raises TaskError."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...

@@ -1,0 +1,200 @@
+"""The whole error tree. Imports nothing of this project.
+
+    CodeForgeError
+    ├── SettingsError            a setting is missing or wrong; stops the process at start
+    ├── RequestError             the client's fault; nothing was enqueued
+    │   ├── InvalidInput             422 names the field
+    │   │   └── BlockedAddress           422 an outgoing address that the guard refuses
+    │   ├── NotSupported             422 a field that nothing enforces yet
+    │   ├── BadRequest               400 the body is no JSON
+    │   ├── BodyTooLarge             413
+    │   ├── Unauthorized             401
+    │   ├── TaskNotFound             404
+    │   ├── IdempotencyConflict      409
+    │   └── StateConflict            409 the task's state does not allow it
+    ├── Unavailable              503, try again later
+    │   ├── ModelNotConfigured
+    │   ├── LedgerUnavailable
+    │   ├── GraphUnavailable
+    │   ├── VectorsUnavailable
+    │   ├── EmbeddingsUnavailable
+    │   └── TooManyStreams
+    ├── StaleClaim               a write of a worker that no longer owns the task; it is refused
+    ├── RowRejected              a store will never take this row
+    └── TaskError                how a task fails; recorded in its `error`
+        ├── TaskTimeout
+        ├── ModelError               the model's service failed, refused or answered nonsense
+        └── FetchError               one URL could not be had
+
+Each has a stable `code`, an HTTP `status`, and `retryable`: whether trying again can help.
+"""
+
+
+class CodeForgeError(Exception):
+    """Base of every error that this project raises. `str()` is safe to show to a client: it holds no secret."""
+
+    code = "internal_error"
+    status = 500
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None, retryable: bool | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        if retryable is not None:
+            self.retryable = retryable
+
+
+class SettingsError(CodeForgeError):
+    """A setting is missing or wrong. The message is one line that names it."""
+
+    code = "settings_error"
+
+
+class RequestError(CodeForgeError):
+    """The client's fault."""
+
+    status = 400
+
+
+class InvalidInput(RequestError):
+    """A field of the request is wrong. `field` is its path, dots between the parts: `input.urls.0`."""
+
+    code = "invalid_input"
+    status = 422
+
+    def __init__(self, message: str, *, field: str, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.field = field
+
+
+class BlockedAddress(InvalidInput):
+    """An outgoing address that the guard refuses: wrong scheme, userinfo, or not globally routable."""
+
+    code = "blocked_address"
+
+
+class NotSupported(InvalidInput):
+    """A field of the contract that nothing enforces yet, and which is therefore refused."""
+
+    code = "not_supported"
+
+
+class BadRequest(RequestError):
+    """The body cannot be read at all."""
+
+    code = "invalid_json"
+
+
+class BodyTooLarge(RequestError):
+    code = "body_too_large"
+    status = 413
+
+
+class Unauthorized(RequestError):
+    code = "unauthorized"
+    status = 401
+
+
+class TaskNotFound(RequestError):
+    code = "task_not_found"
+    status = 404
+
+
+class IdempotencyConflict(RequestError):
+    code = "idempotency_conflict"
+    status = 409
+
+
+class StateConflict(RequestError):
+    """The task's state does not allow what was asked."""
+
+    code = "state_conflict"
+    status = 409
+
+
+class Unavailable(CodeForgeError):
+    """Something that the request needs is not there now."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+
+class ModelNotConfigured(Unavailable):
+    code = "model_not_configured"
+    retryable = False
+
+
+class LedgerUnavailable(Unavailable):
+    code = "ledger_unavailable"
+
+
+class GraphUnavailable(Unavailable):
+    code = "graph_unavailable"
+
+
+class VectorsUnavailable(Unavailable):
+    code = "vectors_unavailable"
+
+
+class EmbeddingsUnavailable(Unavailable):
+    code = "embeddings_unavailable"
+
+
+class TooManyStreams(Unavailable):
+    code = "too_many_streams"
+
+
+class StaleClaim(CodeForgeError):
+    """The writer no longer owns the task: its fence or claim is not the current one. Nothing was written."""
+
+    code = "stale_claim"
+    status = 409
+
+
+class RowRejected(CodeForgeError):
+    """A store refused a row for what it is; sending it again cannot help."""
+
+    code = "row_rejected"
+
+
+class TaskError(CodeForgeError):
+    """How a task fails. Agents raise it or a subclass; the execution path decides on a retry by `retryable`."""
+
+    code = "task_failed"
+
+
+class TaskTimeout(TaskError):
+    code = "timeout"
+
+
+class ModelError(TaskError):
+    """The model's service failed. Codes: `model_unavailable`, `model_rate_limited`, `model_refused`,
+    `model_bad_output`. `retry_after_s` is what the service asked for, in seconds."""
+
+    code = "model_unavailable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retryable: bool | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, retryable=retryable)
+        self.retry_after_s = retry_after_s
+
+
+class FetchError(TaskError):
+    """One URL could not be had. Codes: `blocked_address`, `dns_failed`, `connect_failed`, `tls_failed`,
+    `timeout`, `http_status`, `too_many_redirects`, `too_large`, `unsupported_content_type`, `invalid_url`,
+    `render_not_configured`, `bad_response`."""
+
+    code = "connect_failed"
+
+    def __init__(self, message: str, *, code: str, url: str, retryable: bool = False) -> None:
+        super().__init__(message, code=code, retryable=retryable)
+        self.url = url

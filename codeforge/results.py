@@ -1,0 +1,147 @@
+"""What each worker type gives back: the `result` of a succeeded task."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from codeforge.worker_types import WorkerType
+
+
+class ResultModel(BaseModel):
+    """Base of results and their parts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Notice(ResultModel):
+    """Something that the reader of a result must know. `code` is stable, such as `sandbox_unavailable`."""
+
+    code: str
+    message: str
+
+
+class Page(ResultModel):
+    """One page as fetched and extracted. `links` are absolute URLs without fragments, each once, in page order;
+    `content_hash` is the SHA-256 of the Markdown, in hex."""
+
+    url: str
+    final_url: str
+    status_code: int
+    method: Literal["standard", "zenrows"] = "standard"
+    js_rendered: bool = False
+    title: str = ""
+    markdown: str = ""
+    links: list[str] = []
+    content_hash: str
+
+
+class FailedPage(ResultModel):
+    """A URL that could not be had; `code` is one of `FetchError`'s."""
+
+    url: str
+    code: str
+    message: str
+
+
+class ScrapeResult(ResultModel):
+    pages: list[Page]
+    failed: list[FailedPage]
+
+
+class Source(ResultModel):
+    """A source of a report; `n` is its number in the citations, from 1."""
+
+    n: int
+    url: str
+    title: str = ""
+    excerpt: str = ""
+
+
+class Claim(ResultModel):
+    """A statement of fact and the numbers of the sources that it cites. `supported` is true only where a quote
+    for it stands in a cited source."""
+
+    text: str
+    sources: list[int]
+    supported: bool
+
+
+class AnalysisResult(ResultModel):
+    """`report` is Markdown with [n] citations into `sources`."""
+
+    report: str
+    claims: list[Claim]
+    sources: list[Source]
+    failed: list[FailedPage] = []
+    warnings: list[Notice] = []
+
+
+class Turn(ResultModel):
+    """One speech. `id` is `r<round>s<speaker>`, unique in the debate; `rebuts` are ids of earlier turns."""
+
+    id: str
+    round: int
+    speaker: str
+    text: str
+    rebuts: list[str]
+
+
+class Verdict(ResultModel):
+    """`winner` is a speaker or `none`; `confidence` from 0 to 1."""
+
+    winner: str
+    confidence: float = Field(ge=0, le=1)
+    reasons: list[str]
+
+
+class DebateControl(ResultModel):
+    """The same question answered alone, on as many output tokens as the debate was allowed."""
+
+    text: str
+    model: str
+    output_tokens: int
+    token_limit: int
+
+
+class DebateResult(ResultModel):
+    transcript: list[Turn]
+    verdict: Verdict
+    control: DebateControl
+    warnings: list[Notice] = []
+
+
+class TestReport(ResultModel):
+    """Outcome of a test run: counts, and the tail of its output."""
+
+    __test__ = False
+
+    passed: int
+    failed: int
+    output: str
+
+
+class Iteration(ResultModel):
+    """One round of the coding agent: what it did, and how the tests went (null where none ran)."""
+
+    n: int
+    summary: str
+    files_changed: list[str]
+    tests: TestReport | None = None
+
+
+class CodingResult(ResultModel):
+    """`files` are the changed and added files, whole; `diff` is unified against the input."""
+
+    files: dict[str, str]
+    diff: str
+    tests: TestReport | None
+    iterations: list[Iteration]
+    warnings: list[Notice] = []
+
+
+RESULTS: dict[WorkerType, type[ResultModel]] = {
+    WorkerType.SCRAPE: ScrapeResult,
+    WorkerType.ANALYSIS: AnalysisResult,
+    WorkerType.DEBATE: DebateResult,
+    WorkerType.CODING: CodingResult,
+}

@@ -1,0 +1,265 @@
+"""All settings, and the only reader of the environment.
+
+Every field is read from `CODEFORGE_<NAME>`; the names in `BARE_NAMES`, which existing deployments already use, are
+read without the prefix too (the prefixed one wins). Times are in seconds unless the name says otherwise.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from codeforge.errors import SettingsError
+from codeforge.worker_types import served_types
+
+PREFIX = "CODEFORGE_"
+
+BARE_NAMES = frozenset(
+    {
+        "REDIS_URL", "REDIS_HOST", "NEO4J_URI", "NEO4J_HOST", "NEO4J_USER", "NEO4J_PASSWORD",
+        "QDRANT_URL", "QDRANT_HOST", "QDRANT_API_KEY", "OPENROUTER_API_KEY", "TAVILY_API_KEY", "EXA_API_KEY",
+        "ZENROWS_API_KEY", "WORKER_TYPE", "MAX_CONCURRENT_TASKS", "MAX_AGENTS", "SCALABILITY_MODE", "PHASE",
+        "FEDERATION_ENABLED",
+    }
+)  # fmt: skip
+
+OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
+OPENROUTER_DEFAULT_MODEL = "openai/gpt-4o-mini"
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+class LedgerSettings(BaseSettings):
+    """Redis or Valkey: the broker and the ledger."""
+
+    redis_url: SecretStr | None = None
+    redis_host: str | None = None
+    redis_port: int = Field(default=6379, ge=1, le=65_535)
+    lease_s: float = Field(default=15.0, ge=1, le=3_600)
+    retention_s: int = Field(default=7 * 86_400, ge=60)
+    outbox_partitions: int = Field(default=4, ge=1, le=64)
+
+    @property
+    def redis_address(self) -> str:
+        """The URL to connect to; it may hold a password, so it is never logged."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        return f"redis://{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
+
+
+class GraphSettings(BaseSettings):
+    """Neo4j, or what speaks its protocol."""
+
+    neo4j_uri: str | None = None
+    neo4j_host: str | None = None
+    neo4j_user: str = "neo4j"
+    neo4j_password: SecretStr | None = None
+    neo4j_database: str | None = None
+
+    @property
+    def neo4j_address(self) -> str:
+        """The URI for the driver."""
+        return self.neo4j_uri or f"bolt://{self.neo4j_host or '127.0.0.1'}:7687"
+
+
+class VectorSettings(BaseSettings):
+    """Qdrant and the embeddings that fill it."""
+
+    qdrant_url: str | None = None
+    qdrant_host: str | None = None
+    qdrant_api_key: SecretStr | None = None
+    qdrant_collection: str = Field(default="codeforge", pattern=r"^[\w-]{1,100}$")
+    embeddings_base_url: str | None = None
+    embeddings_api_key: SecretStr | None = None
+    embeddings_model: str | None = None
+    embeddings_dim: int = Field(default=256, ge=8, le=8_192)
+
+    @property
+    def qdrant_address(self) -> str:
+        """The base URL of Qdrant's REST API."""
+        return self.qdrant_url or f"http://{self.qdrant_host or '127.0.0.1'}:6333"
+
+
+class ModelSettings(BaseSettings):
+    """The OpenAI-compatible model service."""
+
+    openrouter_api_key: SecretStr | None = None
+    llm_base_url: str | None = None
+    llm_api_key: SecretStr | None = None
+    llm_model: str | None = None
+    llm_timeout_s: float = Field(default=300.0, gt=0, le=3_600)
+    llm_max_connections: int = Field(default=500, ge=1, le=10_000)
+
+    @property
+    def model_configured(self) -> bool:
+        """Whether model calls can be made at all."""
+        return self.llm_base_url is not None or self.openrouter_api_key is not None
+
+    @property
+    def model_address(self) -> str:
+        """The base URL that model calls go to."""
+        return self.llm_base_url or OPENROUTER_BASE_URL
+
+    @property
+    def model_key(self) -> SecretStr | None:
+        """The bearer key for `model_address`. OpenRouter's key is sent to OpenRouter only."""
+        return self.llm_api_key if self.llm_base_url is not None else (self.llm_api_key or self.openrouter_api_key)
+
+    @property
+    def model_name(self) -> str | None:
+        """The default model; None asks the service for its list and takes the first."""
+        return self.llm_model or (None if self.llm_base_url is not None else OPENROUTER_DEFAULT_MODEL)
+
+
+class WebSettings(BaseSettings):
+    """Outgoing requests on a client's behalf."""
+
+    allow_private_hosts: CommaList = ()
+    tavily_api_key: SecretStr | None = None
+    tavily_base_url: str = "https://api.tavily.com"
+    exa_api_key: SecretStr | None = None
+    exa_base_url: str = "https://api.exa.ai"
+    zenrows_api_key: SecretStr | None = None
+    zenrows_base_url: str = "https://api.zenrows.com"
+
+    @field_validator("allow_private_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_commas(value)
+
+    @field_validator("allow_private_hosts")
+    @classmethod
+    def _hosts_or_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            if "/" in entry:
+                ip_network(entry, strict=False)
+        return value
+
+
+class WorkerSettings(BaseSettings):
+    """A worker process."""
+
+    worker_type: str = "general"
+    max_concurrent_tasks: int = Field(default=100, ge=1, le=10_000)
+    max_agents: int | None = Field(default=None, ge=1)
+    drain_s: float = Field(default=25.0, ge=0, le=3_600)
+
+    @field_validator("worker_type")
+    @classmethod
+    def _known_type(cls, value: str) -> str:
+        served_types(value)
+        return value
+
+
+class ApiSettings(BaseSettings):
+    """The front door."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8080, ge=0, le=65_535)
+    api_keys: Annotated[dict[str, SecretStr], NoDecode] = {}
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _parse_keys(cls, value: Any) -> Any:
+        """`tenant:sha256hex` pairs, comma-separated, to hash -> tenant."""
+        if not isinstance(value, str):
+            return value
+        keys: dict[str, str] = {}
+        for pair in split_commas(value):
+            tenant, _, digest = pair.partition(":")
+            digest = digest.lower()
+            if not tenant or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+                raise ValueError("expected tenant:sha256hex, comma-separated")
+            keys[digest] = tenant
+        return keys
+
+    @model_validator(mode="after")
+    def _loopback_without_keys(self) -> Self:
+        if not self.api_keys and not is_loopback(self.api_host):
+            raise ValueError("API_HOST is not a loopback address, which needs API_KEYS (tenant:sha256hex)")
+        return self
+
+
+class Settings(LedgerSettings, GraphSettings, VectorSettings, ModelSettings, WebSettings, WorkerSettings, ApiSettings):
+    """Everything. Made once by `load_settings` and handed down; there is no global instance."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    scalability_mode: Literal["embedded", "compose", "kubernetes"] = "embedded"
+    phase: int = Field(default=1, ge=1, le=4)
+    federation_enabled: bool = False
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then prefixed variables, then the bare names."""
+        return init_settings, env_settings, _BareNames(settings_cls, env_prefix="")
+
+
+class _BareNames(EnvSettingsSource):
+    """The environment without the prefix, for `BARE_NAMES` only."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        if field_name.upper() not in BARE_NAMES:
+            return None, field_name, False
+        return super().get_field_value(field, field_name)
+
+
+def split_commas(value: Any) -> Any:
+    """`"a, b"` to `("a", "b")`; anything but a string is returned as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether binding `host` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
+    """Reads the environment; `overrides` (names without the prefix, any case) win.
+
+    Raises SettingsError with one line that names the setting and never shows its value.
+    """
+    given = {name.lower(): value for name, value in (overrides or {}).items()}
+    unknown = sorted(set(given) - set(Settings.model_fields))
+    if unknown:
+        raise SettingsError(f"{unknown[0].upper()}: no such setting")
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # texts, which pydantic parses
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(f"{PREFIX + name if name else 'settings'}: {first['msg']}") from None
+    for name in ("llm_base_url", "embeddings_base_url", "qdrant_url"):
+        _require_http(name, getattr(settings, name))
+    return settings
+
+
+def _require_http(name: str, value: str | None) -> None:
+    if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+        raise SettingsError(f"{PREFIX}{name.upper()}: expected an http or https URL")

@@ -1,0 +1,133 @@
+"""Ports of the two result stores and of the embeddings. Drivers' exceptions do not leave `stores/`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Scalar = str | int | float | bool | None | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A graph node: `label` is one of `graph_model.LABELS`, `id` its unique key, `props` the other properties."""
+
+    label: str
+    id: str
+    props: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A relationship between two nodes named by (label, id). One whose ends are not both there is left out."""
+
+    type: str
+    start: tuple[str, str]
+    end: tuple[str, str]
+    props: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphBatch:
+    """Nodes and edges that are written together; nodes first. Writing it again changes nothing."""
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+
+
+class GraphStore(Protocol):
+    """Where lineage lives. Every method raises GraphUnavailable when the server cannot be reached in time."""
+
+    async def prepare(self) -> None:
+        """Creates the uniqueness constraints, one per label; safe to repeat and to run in several processes."""
+        ...
+
+    async def write(self, batch: GraphBatch) -> None:
+        """MERGEs the batch. Raises RowRejected when the server refuses the rows for what they are."""
+        ...
+
+    async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None:
+        """The task's node with all that it called, fetched, produced, claimed, argued and its parents and
+        children: at most `limit` nodes. None when the tenant has no such task."""
+        ...
+
+    async def ping(self) -> None:
+        """One round trip."""
+        ...
+
+    async def close(self) -> None:
+        """Closes the driver."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One searchable text. `id` is a UUID text; `payload` holds task_id, type, kind, tenant, url, created_at
+    (milliseconds) and text."""
+
+    id: str
+    vector: Sequence[float]
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search hit, best first; `score` orders hits of one query and compares across none."""
+
+    id: str
+    score: float
+    payload: Mapping[str, Any]
+
+
+class VectorStore(Protocol):
+    """Where texts are searched. Every method raises VectorsUnavailable when the server cannot be reached in time."""
+
+    async def prepare(self) -> None:
+        """Creates the collection and its payload indexes; safe to repeat. Raises SettingsError when the collection
+        there has another dimension."""
+        ...
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        """Writes and waits until they can be searched. Raises RowRejected for points that the server refuses."""
+        ...
+
+    async def search(
+        self,
+        tenant: str,
+        text: str,
+        vector: Sequence[float],
+        *,
+        type: str | None = None,
+        kind: str | None = None,
+        limit: int = 10,
+    ) -> list[Hit]:
+        """Hybrid: nearest vectors and matching words, fused. Only the tenant's points."""
+        ...
+
+    async def count(self, tenant: str | None = None) -> int:
+        """Exact number of points, of one tenant or all."""
+        ...
+
+    async def ping(self) -> None:
+        """One round trip."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors of `dim` numbers."""
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector a text, in order. Raises EmbeddingsUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
