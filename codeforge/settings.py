@@ -4,8 +4,10 @@ Every field is read from `CODEFORGE_<NAME>`; the names in `BARE_NAMES`, which ex
 read without the prefix too (the prefixed one wins). Times are in seconds unless the name says otherwise.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -32,6 +34,16 @@ BARE_NAMES = frozenset(
         "FEDERATION_ENABLED",
     }
 )  # fmt: skip
+
+PASSED_ON = frozenset(
+    {
+        "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+        "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONDONTWRITEBYTECODE",
+    }
+)  # fmt: skip
+"""What a child process needs of the environment besides the settings: where programs, libraries and certificates are."""
+
+PASSED_ON_PREFIXES = (PREFIX, "LC_", "OMP_", "OPENBLAS_")
 
 OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
 OPENROUTER_DEFAULT_MODEL = "openai/gpt-4o-mini"
@@ -200,6 +212,7 @@ class Settings(LedgerSettings, GraphSettings, VectorSettings, ModelSettings, Web
     scalability_mode: Literal["embedded", "compose", "kubernetes"] = "embedded"
     phase: int = Field(default=1, ge=1, le=4)
     federation_enabled: bool = False
+    health_file: Path | None = None  # a worker, projector or reaper touches it every few seconds while it works
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
@@ -263,3 +276,18 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
 def _require_http(name: str, value: str | None) -> None:
     if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
         raise SettingsError(f"{PREFIX}{name.upper()}: expected an http or https URL")
+
+
+def child_environment(without: Iterable[str] = ()) -> dict[str, str]:
+    """The part of this process's environment that a child process gets: its settings, and what programs need to run.
+
+    `without` names settings (no prefix, any case) that are left out in both their spellings.
+    """
+    dropped = {name.upper() for name in without}
+    dropped |= {PREFIX + name for name in dropped}
+    passed = PASSED_ON | BARE_NAMES
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() not in dropped and (name.upper() in passed or name.upper().startswith(PASSED_ON_PREFIXES))
+    }
