@@ -2,6 +2,7 @@
 
     CodeForgeError
     ├── SettingsError            a setting is missing or wrong; stops the process at start
+    ├── StackError               `codeforge up` cannot start, or a part of it cannot be kept running
     ├── RequestError             the client's fault; nothing was enqueued
     │   ├── InvalidInput             422 names the field
     │   │   └── BlockedAddress           422 an outgoing address that the guard refuses
@@ -50,6 +51,13 @@ class SettingsError(CodeForgeError):
     """A setting is missing or wrong. The message is one line that names it."""
 
     code = "settings_error"
+
+
+class StackError(CodeForgeError):
+    """The local stack cannot start or go on. Codes: `port_in_use`, `data_dir_in_use`, `data_dir_unusable`,
+    `engine_missing`, `child_failed`."""
+
+    code = "child_failed"
 
 
 class RequestError(CodeForgeError):
