@@ -41,7 +41,7 @@ PASSED_ON = frozenset(
         "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONDONTWRITEBYTECODE",
     }
 )  # fmt: skip
-"""What a child process needs of the environment besides the settings: where programs, libraries and certificates are."""
+"""What a child process needs besides the settings: where programs, libraries and certificates are."""
 
 PASSED_ON_PREFIXES = (PREFIX, "LC_", "OMP_", "OPENBLAS_")
 
