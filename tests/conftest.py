@@ -28,3 +28,9 @@ def valkey(valkey_server: ValkeyServer) -> ValkeyServer:
     valkey_server.start()
     valkey_server.flush()
     return valkey_server
+
+
+@pytest.fixture
+def ledger_server(valkey: ValkeyServer) -> ValkeyServer:
+    """The engine under the ledger's contract."""
+    return valkey

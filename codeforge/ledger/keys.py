@@ -1,0 +1,76 @@
+"""Names of the ledger's keys, and what the Lua scripts share with Python. One prefix: `cf:`."""
+
+from codeforge.worker_types import WorkerType
+
+PREFIX = "cf:"
+
+STATS = f"{PREFIX}stats"
+LEASES = f"{PREFIX}lease"
+WORKERS = f"{PREFIX}workers"
+TENANTS = f"{PREFIX}tenants"
+REAPER_LEADER = f"{PREFIX}reaper"
+OUTBOX_DEAD = f"{PREFIX}outbox:dead"
+
+HISTOGRAM_BOUNDS_MS = (10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)
+"""Upper bounds of the wait and duration histograms, in milliseconds; the last bucket is unbounded."""
+
+MAX_EVENTS = 5_000
+"""About so many events are kept of one task."""
+
+MAX_PER_CALL = 500
+"""No script touches more members than this (a batch submission, which must be atomic, may touch 1,000)."""
+
+
+def task(task_id: str) -> str:
+    """The task's row."""
+    return f"{PREFIX}task:{task_id}"
+
+
+def journal(task_id: str) -> str:
+    """Finished steps: name -> JSON."""
+    return f"{PREFIX}journal:{task_id}"
+
+
+def calls(task_id: str) -> str:
+    """Answered model calls, a list of JSON."""
+    return f"{PREFIX}calls:{task_id}"
+
+
+def events(task_id: str) -> str:
+    """The task's event stream."""
+    return f"{PREFIX}events:{task_id}"
+
+
+def index(tenant: str) -> str:
+    """All task ids of a tenant; ids sort by time (UUID version 7)."""
+    return f"{PREFIX}tasks:{tenant}"
+
+
+def queued(worker_type: WorkerType) -> str:
+    """Waiting tasks; the score is when they were queued, in milliseconds. KEDA reads its ZCARD."""
+    return f"{PREFIX}queued:{worker_type}"
+
+
+def running(worker_type: WorkerType) -> str:
+    """Running tasks; the score is when their time is up, in milliseconds. KEDA reads its ZCARD."""
+    return f"{PREFIX}running:{worker_type}"
+
+
+def delayed(worker_type: WorkerType) -> str:
+    """Tasks that wait for a time; the score is that time, in milliseconds."""
+    return f"{PREFIX}delayed:{worker_type}"
+
+
+def dead(worker_type: WorkerType) -> str:
+    """Tasks whose attempts are used up; the score is when, in milliseconds."""
+    return f"{PREFIX}dead:{worker_type}"
+
+
+def outbox(partition: int) -> str:
+    """Finished tasks that await their projection."""
+    return f"{PREFIX}outbox:{partition}"
+
+
+def outbox_owner(partition: int) -> str:
+    """Who may project the partition; expires."""
+    return f"{PREFIX}outbox:owner:{partition}"

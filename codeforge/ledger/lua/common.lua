@@ -1,0 +1,89 @@
+-- Shared by every script. Python prepends BOUNDS_MS and MAX_EVENTS (keys.py) and appends the script's own text.
+-- Client JSON is carried as text: cjson would turn [] into {}. It is used to escape single strings only.
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function task_key(id) return 'cf:task:' .. id end
+
+local function event(id, kind, data)
+  redis.call('XADD', 'cf:events:' .. id, 'MAXLEN', '~', MAX_EVENTS, '*', 'kind', kind, 'data', data)
+end
+
+local function count(field, n) redis.call('HINCRBY', 'cf:stats', field, n or 1) end
+
+-- A histogram is one counter a bucket (not cumulative) and a sum, all in milliseconds.
+local function observe(name, worker_type, ms)
+  local bucket = #BOUNDS_MS + 1
+  for i = 1, #BOUNDS_MS do
+    if ms <= BOUNDS_MS[i] then bucket = i break end
+  end
+  local prefix = 'hist:' .. name .. ':' .. worker_type .. ':'
+  count(prefix .. bucket)
+  count(prefix .. 'sum', math.floor(ms))
+end
+
+-- Rings the doorbell: LPUSH of a ready Celery message. Ids are hex, dashes and ":r<n>": safe in a gsub replacement.
+local function ring(queue, template, id, number)
+  local celery_id = id
+  if number > 0 then celery_id = id .. ':r' .. number end
+  local body = string.gsub(template, '@CELERY_ID@', celery_id)
+  body = string.gsub(body, '@TASK_ID@', id)
+  redis.call('LPUSH', queue, body)
+end
+
+local function ring_again(queue, template, id, now)
+  local number = redis.call('HINCRBY', task_key(id), 'rings', 1)
+  redis.call('HSET', task_key(id), 'rung_at', now)
+  ring(queue, template, id, number)
+end
+
+-- Puts a task in its queue. The score is the moment, so that the oldest waits at the front.
+local function enqueue(id, worker_type, now)
+  redis.call('HSET', task_key(id), 'state', 'queued', 'not_before', '', 'rung_at', now)
+  redis.call('ZADD', 'cf:queued:' .. worker_type, now, id)
+end
+
+local function partition_of(id, partitions)
+  return tonumber(string.sub(id, -4), 16) % partitions
+end
+
+local function disown(id, worker)
+  if worker and worker ~= '' then redis.call('SREM', 'cf:owned:' .. worker, id) end
+end
+
+-- A worker may write a task while it runs under exactly this fence and claim.
+local function owns(id, fence, claim)
+  local row = redis.call('HMGET', task_key(id), 'state', 'fence', 'claim')
+  return row[1] == 'running' and row[2] == fence and row[3] == claim
+end
+
+-- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.
+local function terminate(id, state, now, partitions)
+  local key = task_key(id)
+  local row = redis.call('HMGET', key, 'type', 'worker', 'started_at', 'attempts', 'fence',
+    'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message')
+  local worker_type = row[1]
+  redis.call('ZREM', 'cf:running:' .. worker_type, id)
+  redis.call('ZREM', 'cf:queued:' .. worker_type, id)
+  redis.call('ZREM', 'cf:delayed:' .. worker_type, id)
+  disown(id, row[2])
+  redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '')
+  if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
+  count('finished:' .. worker_type .. ':' .. state)
+  if row[3] and row[3] ~= '' then observe('duration', worker_type, now - tonumber(row[3])) end
+  local reason = 'null'
+  if row[9] and row[9] ~= '' then
+    reason = '{"code":' .. cjson.encode(row[9]) .. ',"message":' .. cjson.encode(row[10] or '') .. '}'
+  end
+  event(id, state, string.format(
+    '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"error":%s}',
+    state, row[4], row[6], row[7], row[8], reason))
+  redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*', 'id', id, 'fence', row[5])
+end
+
+local function set_error(id, code, message, retryable)
+  redis.call('HSET', task_key(id), 'error_code', code, 'error_message', message, 'error_retryable', retryable)
+end

@@ -1,0 +1,34 @@
+-- ARGV: id, fence, claim, outcome, result, error code, error message, error retryable, retry delay in ms, partitions.
+-- Answers the task's new state, or '' for a stale claim.
+local id, outcome, partitions = ARGV[1], ARGV[4], tonumber(ARGV[10])
+local key = task_key(id)
+if not owns(id, ARGV[2], ARGV[3]) then
+  -- The same call again, because its answer was lost, is answered as the first time.
+  local row = redis.call('HMGET', key, 'state', 'fence', 'ended_by')
+  if row[1] and row[2] == ARGV[2] and row[3] == ARGV[3] then return row[1] end
+  return ''
+end
+
+local now = now_ms()
+redis.call('HSET', key, 'ended_by', ARGV[3])
+if ARGV[6] ~= '' then set_error(id, ARGV[6], ARGV[7], ARGV[8]) end
+local row = redis.call('HMGET', key, 'type', 'attempts', 'max_attempts', 'cancel', 'worker')
+
+if outcome == 'retry' and row[4] == '1' then outcome = 'cancelled' end
+if outcome == 'retry' and tonumber(row[2]) < tonumber(row[3]) then
+  local due = now + tonumber(ARGV[9])
+  disown(id, row[5])
+  redis.call('ZREM', 'cf:running:' .. row[1], id)
+  redis.call('ZADD', 'cf:delayed:' .. row[1], due, id)
+  redis.call('HSET', key, 'state', 'queued', 'not_before', due, 'worker', '')
+  count('attempts:' .. row[1] .. ':retry')
+  event(id, 'retry', string.format('{"state":"queued","attempt":%s,"not_before":%.0f,"error":{"code":%s,"message":%s}}',
+    row[2], due, cjson.encode(ARGV[6]), cjson.encode(ARGV[7])))
+  return 'queued'
+end
+
+count('attempts:' .. row[1] .. ':' .. outcome)
+if outcome == 'retry' then outcome = 'dead' end
+if outcome == 'succeeded' then redis.call('HSET', key, 'result', ARGV[5], 'error_code', '', 'error_message', '') end
+terminate(id, outcome, now, partitions)
+return outcome

@@ -1,0 +1,45 @@
+-- Takes back the tasks of workers whose lease is over, at most `limit`.
+-- ARGV: limit, partitions, then (type, priority, queue, message template)... Answers {taken back, dead}.
+local limit, partitions = tonumber(ARGV[1]), tonumber(ARGV[2])
+local bells = {}
+for i = 3, #ARGV, 4 do bells[ARGV[i] .. ':' .. ARGV[i + 1]] = {ARGV[i + 2], ARGV[i + 3]} end
+local now = now_ms()
+local taken, dead, left = 0, 0, limit
+
+local function take_back(id)
+  local key = task_key(id)
+  local row = redis.call('HMGET', key, 'type', 'priority', 'attempts', 'max_attempts', 'cancel')
+  count('attempts:' .. row[1] .. ':worker_lost')
+  if row[5] == '1' then
+    set_error(id, 'cancelled', 'cancelled by the client', '0')
+    terminate(id, 'cancelled', now, partitions)
+  elseif tonumber(row[3]) >= tonumber(row[4]) then
+    set_error(id, 'worker_lost', 'the worker stopped answering while it ran the last attempt', '1')
+    terminate(id, 'dead', now, partitions)
+    dead = dead + 1
+  else
+    redis.call('ZREM', 'cf:running:' .. row[1], id)
+    redis.call('HSET', key, 'worker', '')
+    enqueue(id, row[1], now)
+    local bell = bells[row[1] .. ':' .. row[2]]
+    ring_again(bell[1], bell[2], id, now)
+    event(id, 'worker_lost', '{"state":"queued","attempt":' .. row[3] .. '}')
+    taken = taken + 1
+  end
+end
+
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', 'cf:lease', '-inf', now, 'LIMIT', 0, 20)) do
+  if left <= 0 then break end
+  local ids = redis.call('SPOP', 'cf:owned:' .. worker, left)
+  left = left - #ids
+  for _, id in ipairs(ids) do
+    local row = redis.call('HMGET', task_key(id), 'state', 'worker')
+    if row[1] == 'running' and row[2] == worker then take_back(id) end
+  end
+  if redis.call('SCARD', 'cf:owned:' .. worker) == 0 then
+    redis.call('ZREM', 'cf:lease', worker)
+    redis.call('HDEL', 'cf:workers', worker)
+    redis.call('DEL', 'cf:cancel:' .. worker)
+  end
+end
+return {taken, dead}

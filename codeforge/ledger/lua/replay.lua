@@ -1,0 +1,19 @@
+-- ARGV: id, tenant, then (priority, queue, message template) for each priority of the task's type.
+-- Answers {'queued'}, {'missing'} or {'conflict', state}.
+local id = ARGV[1]
+local key = task_key(id)
+local row = redis.call('HMGET', key, 'tenant', 'state', 'type', 'priority')
+if row[1] ~= ARGV[2] then return {'missing'} end
+if row[2] ~= 'dead' and row[2] ~= 'failed' and row[2] ~= 'cancelled' then return {'conflict', row[2]} end
+local now = now_ms()
+redis.call('HSET', key, 'attempts', 0, 'stored', 0)
+redis.call('HDEL', key, 'cancel', 'claim', 'error_code', 'error_message', 'error_retryable', 'finished_at', 'result')
+for _, kind in ipairs({'task', 'journal', 'calls', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
+redis.call('ZREM', 'cf:dead:' .. row[3], id)
+enqueue(id, row[3], now)
+for i = 3, #ARGV, 3 do
+  if ARGV[i] == row[4] then ring_again(ARGV[i + 1], ARGV[i + 2], id, now) end
+end
+count('replayed:' .. row[3])
+event(id, 'queued', '{"state":"queued","replay":true}')
+return {'queued'}

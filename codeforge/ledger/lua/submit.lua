@@ -1,0 +1,66 @@
+-- ARGV: idempotency key or '', body hash, ttl of the key in seconds,
+--       number of queues, then per queue: name, message template,
+--       number of tasks, then per task: id, tenant, type, priority, queue number, input, labels, parent, timeout_s,
+--       max_attempts, delay_ms
+-- Answers {'ok', ids...}, {'replayed', ids...}, {'conflict'}, {'no_parent', task number}.
+local next_arg = 0
+local function arg()
+  next_arg = next_arg + 1
+  return ARGV[next_arg]
+end
+
+local idem, body_hash, idem_ttl = arg(), arg(), arg()
+if idem ~= '' then
+  local known = redis.call('HGETALL', idem)
+  if #known > 0 then
+    local ids, hash = {}, ''
+    for i = 1, #known, 2 do
+      if known[i] == 'hash' then hash = known[i + 1] else ids[tonumber(known[i])] = known[i + 1] end
+    end
+    if hash ~= body_hash then return {'conflict'} end
+    return {'replayed', unpack(ids)}
+  end
+end
+
+local queues = {}
+for i = 1, tonumber(arg()) do queues[i] = {arg(), arg()} end
+
+local tasks = {}
+for i = 1, tonumber(arg()) do
+  tasks[i] = {id = arg(), tenant = arg(), type = arg(), priority = arg(), queue = queues[tonumber(arg())],
+    input = arg(), labels = arg(), parent = arg(), timeout = arg(), attempts = arg(), delay = tonumber(arg())}
+  local parent = tasks[i].parent
+  if parent ~= '' and redis.call('HGET', task_key(parent), 'tenant') ~= tasks[i].tenant then
+    return {'no_parent', i}
+  end
+end
+
+local now = now_ms()
+local ids = {}
+for i, t in ipairs(tasks) do
+  ids[i] = t.id
+  -- The same id again is this very call, repeated because its answer was lost.
+  if redis.call('EXISTS', task_key(t.id)) == 0 then
+    redis.call('HSET', task_key(t.id), 'id', t.id, 'tenant', t.tenant, 'type', t.type, 'priority', t.priority,
+      'state', 'queued', 'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now,
+      'timeout_s', t.timeout, 'max_attempts', t.attempts, 'attempts', 0, 'fence', 0, 'rings', 0,
+      'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'stored', 0)
+    redis.call('ZADD', 'cf:tasks:' .. t.tenant, 0, t.id)
+    redis.call('SADD', 'cf:tenants', t.tenant)
+    count('submitted:' .. t.type)
+    event(t.id, 'queued', '{"state":"queued"}')
+    if t.delay > 0 then
+      redis.call('HSET', task_key(t.id), 'not_before', now + t.delay)
+      redis.call('ZADD', 'cf:delayed:' .. t.type, now + t.delay, t.id)
+    else
+      enqueue(t.id, t.type, now)
+      ring(t.queue[1], t.queue[2], t.id, 0)
+    end
+  end
+  if idem ~= '' then redis.call('HSET', idem, i, t.id) end
+end
+if idem ~= '' then
+  redis.call('HSET', idem, 'hash', body_hash)
+  redis.call('EXPIRE', idem, idem_ttl)
+end
+return {'ok', unpack(ids)}

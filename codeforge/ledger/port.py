@@ -1,0 +1,249 @@
+"""Port: the ledger, which alone decides what happens to a task. The broker only says "look at this task".
+
+Every method is one atomic transition or read. A transition may be repeated with the same arguments (a lost answer, a
+retry of the connection) and then answers as the first time. All raise LedgerUnavailable when the ledger cannot answer
+in time; writes of a running task raise StaleClaim when the writer no longer owns it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskFailure, TaskState
+from codeforge.worker_types import WorkerType
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's key, and the hash of the body that it came with."""
+
+    key: str
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The accepted tasks in the order given; `replayed` when an earlier request with the same key made them."""
+
+    ids: Sequence[str]
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """What `GET /tasks` asks for. `labels` are (key, value) pairs; a value of None matches any."""
+
+    state: TaskState | None = None
+    type: WorkerType | None = None
+    labels: Sequence[tuple[str, str | None]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Newest first; `next_cursor` is None at the end. Rows are without `input` and `result`."""
+
+    tasks: Sequence[Task]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedTask:
+    """What a worker gets: the task, its right to write it, and the journal of finished steps (name -> JSON text)."""
+
+    task: Task
+    claim: Claim
+    journal: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended.
+
+    `succeeded` carries `result` (JSON text); `failed`, `retry` and `cancelled` may carry `error`. A `retry` waits
+    `retry_delay_s` seconds, or ends `dead` when the attempts are used up.
+    """
+
+    kind: Literal["succeeded", "failed", "retry", "cancelled"]
+    result: bytes | None = None
+    error: TaskFailure | None = None
+    retry_delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """One live worker process: the types it serves and how many tasks it takes at once."""
+
+    id: str
+    types: Sequence[WorkerType]
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """One type's figures. `oldest_queued_s` is 0.0 for an empty queue; `workers` and `slots` count live leases."""
+
+    queued: int
+    running: int
+    delayed: int
+    dead: int
+    workers: int
+    slots: int
+    oldest_queued_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSnapshot:
+    """Exact depths and counters at one moment. `counters` are the fields of `cf:stats`."""
+
+    depths: Mapping[WorkerType, QueueDepth]
+    outbox_entries: int
+    counters: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ReapReport:
+    """What one reaper pass did: counts of tasks."""
+
+    rung: int = 0
+    promoted: int = 0
+    taken_back: int = 0
+    dead: int = 0
+    timed_out: int = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything was done, so that the next pass should follow at once."""
+        return any((self.rung, self.promoted, self.taken_back, self.dead, self.timed_out))
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """A finished task that awaits its projection. `task` is None when the row is gone or a later
+    attempt replaced it."""
+
+    partition: int
+    entry_id: str
+    task_id: str
+    fence: int
+    task: Task | None
+    calls: Sequence[ModelCall] = field(default_factory=tuple)
+
+
+class Ledger(Protocol):
+    """The front door's and the workers' side."""
+
+    async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
+        """All or none: rows, places in their queues and Celery messages in one step.
+
+        Raises IdempotencyConflict, and InvalidInput for a parent that the tenant does not have.
+        """
+        ...
+
+    async def get(self, tenant: str, task_id: str) -> Task:
+        """Raises TaskNotFound, for another tenant's task too."""
+        ...
+
+    async def list(self, tenant: str, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
+        """One page. A page may be short while `next_cursor` is set: the scan per call is bounded."""
+        ...
+
+    async def cancel(self, tenant: str, task_id: str) -> TaskState:
+        """A queued task ends at once; a running one is told to. Raises TaskNotFound, StateConflict."""
+        ...
+
+    async def replay(self, tenant: str, task_id: str) -> TaskState:
+        """A dead, failed or cancelled task again, journal and fence kept. Raises TaskNotFound, StateConflict."""
+        ...
+
+    async def claim(self, task_id: str, worker: str, claim_id: str) -> ClaimedTask | None:
+        """None when there is nothing to do: not queued, not due, or gone. Raises StaleClaim without a live lease."""
+        ...
+
+    async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
+        """Journals a finished step and what it cost, at once. Raises StaleClaim."""
+        ...
+
+    async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
+        """Adds an event (`data` is a JSON object). Raises StaleClaim."""
+        ...
+
+    async def progress(self, claim: Claim, progress: Progress) -> None:
+        """Replaces the task's progress and adds an event. Raises StaleClaim."""
+        ...
+
+    async def finish(self, claim: Claim, outcome: Outcome) -> TaskState:
+        """Ends the attempt; the state and the outbox entry in one step. Raises StaleClaim."""
+        ...
+
+    async def hand_back(self, claim: Claim) -> None:
+        """Back to the queue, no attempt spent. Raises StaleClaim."""
+        ...
+
+    async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:
+        """Renews the worker's one lease; answers the tasks of its that were cancelled since."""
+        ...
+
+    async def end_lease(self, worker: str) -> None:
+        """A worker that stops in order; tasks that it still owns are taken back at the next reaper pass."""
+        ...
+
+    async def events(self, tenant: str, task_id: str, after: str, block_ms: int) -> Sequence[TaskEvent]:
+        """Events after the stream id `after` ("0" for all), at most 500; waits up to `block_ms` for the first."""
+        ...
+
+    async def snapshot(self) -> LedgerSnapshot:
+        """Depths and counters."""
+        ...
+
+    async def add_counters(self, deltas: Mapping[str, float]) -> None:
+        """Adds to counters that are exported as metrics."""
+        ...
+
+    async def ping(self) -> None:
+        """One round trip."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class ReaperLedger(Protocol):
+    """The reaper's side: every call handles at most 500 tasks."""
+
+    async def lead(self, owner: str, ttl_s: float) -> bool:
+        """Takes or renews the reapers' leadership."""
+        ...
+
+    async def reap(self) -> ReapReport:
+        """One pass: expired leases, due delays, overdue tasks, missing messages."""
+        ...
+
+    async def forget(self) -> int:
+        """Drops index entries whose tasks have expired; answers how many."""
+        ...
+
+
+class Outbox(Protocol):
+    """The projector's side. A partition has one leased owner; reading does not remove."""
+
+    async def acquire(self, owner: str, ttl_s: float) -> Sequence[int]:
+        """Takes or renews what partitions it can; answers all that the owner holds."""
+        ...
+
+    async def release(self, owner: str) -> None:
+        """Gives up all of the owner's partitions."""
+        ...
+
+    async def read(self, partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
+        """The oldest entries with their tasks, about `max_bytes` of results at most but one entry at least."""
+        ...
+
+    async def wait(self, partitions: Sequence[int], timeout_s: float) -> None:
+        """Returns when an entry is there or the time is over."""
+        ...
+
+    async def settle(self, entries: Sequence[OutboxEntry], rejected: Mapping[str, str]) -> None:
+        """Marks the entries' tasks stored and removes the entries. `rejected` (task id -> reason) go to the
+        dead-letter stream instead and stay unstored."""
+        ...

@@ -1,0 +1,65 @@
+"""The reaper's view of the ledger on Redis."""
+
+from redis.asyncio import Redis
+
+from codeforge.ledger import keys
+from codeforge.ledger.bells import Bells, all_bells, by_priority
+from codeforge.ledger.port import ReapReport
+from codeforge.ledger.scripts import Scripts, answer
+from codeforge.worker_types import WorkerType
+
+RING_GRACE_MS = 3_000
+"""How long a task waits before its message counts as lost; doubles with each ring."""
+
+RING_LONGEST_MS = 60_000
+OVERDUE_GRACE_MS = 10_000
+"""How long past its time a task may run before the reaper ends it for its worker."""
+
+
+class RedisReaperLedger:
+    """`ReaperLedger` on one Redis."""
+
+    def __init__(self, redis: Redis, bells: Bells, *, partitions: int) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._bells = bells
+        self._partitions = partitions
+
+    async def lead(self, owner: str, ttl_s: float) -> bool:
+        """See `ReaperLedger.lead`."""
+        return bool(await self._scripts.run("hold", [keys.REAPER_LEADER, owner, int(ttl_s * 1000)]))
+
+    async def step_down(self, owner: str) -> None:
+        """Gives up the leadership, so that another takes over at once."""
+        await self._scripts.run("let_go", [keys.REAPER_LEADER, owner])
+
+    async def reap(self) -> ReapReport:
+        """See `ReaperLedger.reap`."""
+        limit = keys.MAX_PER_CALL
+        promoted = rung = timed_out = 0
+        for worker_type in WorkerType:
+            bells = by_priority(self._bells, worker_type)
+            timed_out += await self._scripts.run(
+                "reap_overdue", [worker_type.value, limit, OVERDUE_GRACE_MS, self._partitions]
+            )
+            promoted += await self._scripts.run("promote", [worker_type.value, limit, *bells])
+            rung += await self._scripts.run(
+                "ring_missing", [worker_type.value, limit, RING_GRACE_MS, RING_LONGEST_MS, *bells]
+            )
+        taken, dead = await self._scripts.run("reap_leases", [limit, self._partitions, *all_bells(self._bells)])
+        return ReapReport(rung=rung, promoted=promoted, taken_back=taken, dead=dead, timed_out=timed_out)
+
+    async def forget(self) -> int:
+        """See `ReaperLedger.forget`. Ids sort by time, so only each tenant's oldest are looked at."""
+        gone = 0
+        for raw in await answer(self._redis.smembers(keys.TENANTS)):
+            index = keys.index(raw.decode())
+            ids = await answer(self._redis.zrange(index, 0, keys.MAX_PER_CALL - 1))
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for task_id in ids:
+                    pipe.exists(keys.task(task_id.decode()))
+                alive = await answer(pipe.execute())
+            expired = [task_id for task_id, there in zip(ids, alive, strict=True) if not there]
+            if expired:
+                gone += await answer(self._redis.zrem(index, *expired))
+        return gone

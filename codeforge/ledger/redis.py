@@ -1,0 +1,258 @@
+"""The ledger on Redis or Valkey: one Lua call per transition."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from codeforge.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    LedgerUnavailable,
+    StaleClaim,
+    StateConflict,
+    TaskNotFound,
+)
+from codeforge.ledger import keys
+from codeforge.ledger.bells import Bells, by_priority
+from codeforge.ledger.port import (
+    ClaimedTask,
+    Idempotency,
+    LedgerSnapshot,
+    Outcome,
+    Submission,
+    TaskFilter,
+    TaskPage,
+    WorkerRecord,
+)
+from codeforge.ledger.rows import RESULT_FIELDS, SUMMARY_FIELDS, call_text, from_pairs, from_values, task_of
+from codeforge.ledger.scripts import Argument, Scripts, answer
+from codeforge.ledger.snapshot import read_snapshot
+from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskState
+from codeforge.worker_types import Priority, WorkerType
+
+PAGE_SCAN = 200
+"""Rows read at a time while a filtered list is filled."""
+
+MAX_SCANNED = 4_000
+"""Rows that one call of `list` reads at most."""
+
+
+class RedisLedger:
+    """`Ledger` on one Redis. `blocking` is a second pool for reads that wait, so that they never starve the rest."""
+
+    def __init__(
+        self, redis: Redis, blocking: Redis, bells: Bells, *, partitions: int, lease_s: float, retention_s: int
+    ) -> None:
+        self._redis = redis
+        self._blocking = blocking
+        self._scripts = Scripts(redis)
+        self._bells = bells
+        self._partitions = partitions
+        self._lease_ms = int(lease_s * 1000)
+        self._retention_s = retention_s
+
+    async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
+        """See `Ledger.submit`."""
+        status, *rest = await self._scripts.run("submit", self._submission(tasks, idempotency))
+        if status == b"conflict":
+            raise IdempotencyConflict("this Idempotency-Key came with another body before")
+        if status == b"no_parent":
+            raise InvalidInput("no such task", field="parent_id")
+        return Submission([task_id.decode() for task_id in rest], replayed=status == b"replayed")
+
+    def _submission(self, tasks: Sequence[NewTask], idempotency: Idempotency | None) -> list[Argument]:
+        wanted: list[tuple[WorkerType, Priority]] = list({(task.type, task.priority): None for task in tasks})
+        idem_key = f"{keys.PREFIX}idem:{tasks[0].tenant}:{idempotency.key}" if idempotency else ""
+        args: list[Argument] = [idem_key, idempotency.body_hash if idempotency else "", self._retention_s, len(wanted)]
+        for place in wanted:
+            bell = self._bells[place]
+            args += [bell.queue, bell.template]
+        args.append(len(tasks))
+        for task in tasks:
+            queue_number = wanted.index((task.type, task.priority)) + 1
+            args += [task.id, task.tenant, task.type.value, task.priority.value, queue_number, task.input, task.labels]
+            args += [task.parent_id or "", task.timeout_s, task.max_attempts, int(task.delay_s * 1000)]
+        return args
+
+    async def get(self, tenant: str, task_id: str) -> Task:
+        """See `Ledger.get`."""
+        values = await answer(self._redis.hmget(keys.task(task_id), list(RESULT_FIELDS)))
+        row = from_values(RESULT_FIELDS, values)
+        if row.get("tenant") != tenant.encode():
+            raise TaskNotFound("no such task")
+        return task_of(row)
+
+    async def list(self, tenant: str, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
+        """See `Ledger.list`. Ids sort by time, so the cursor is the last id seen."""
+        found: list[Task] = []
+        upper = f"({cursor}" if cursor else "+"
+        for _ in range(MAX_SCANNED // PAGE_SCAN):
+            ids = await answer(
+                self._redis.zrange(
+                    keys.index(tenant),
+                    upper,
+                    "-",
+                    desc=True,
+                    bylex=True,
+                    offset=0,
+                    num=PAGE_SCAN,
+                )
+            )
+            for task in await self._rows([raw.decode() for raw in ids]):
+                if matches(task, wanted):
+                    found.append(task)
+                    if len(found) == limit:
+                        return TaskPage(found, next_cursor=task.id)
+            if len(ids) < PAGE_SCAN:
+                return TaskPage(found, next_cursor=None)
+            upper = f"({ids[-1].decode()}"
+        return TaskPage(found, next_cursor=upper[1:])
+
+    async def _rows(self, ids: Sequence[str]) -> Sequence[Task]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for task_id in ids:
+                pipe.hmget(keys.task(task_id), list(SUMMARY_FIELDS))
+            rows = await answer(pipe.execute())
+        return [task_of(from_values(SUMMARY_FIELDS, row)) for row in rows if row[0] is not None]
+
+    async def cancel(self, tenant: str, task_id: str) -> TaskState:
+        """See `Ledger.cancel`."""
+        return _decided(await self._scripts.run("cancel", [task_id, tenant, self._partitions]), "cancelled")
+
+    async def replay(self, tenant: str, task_id: str) -> TaskState:
+        """See `Ledger.replay`."""
+        task = await self.get(tenant, task_id)
+        return _decided(
+            await self._scripts.run("replay", [task_id, tenant, *by_priority(self._bells, task.type)]), "replayed"
+        )
+
+    async def claim(self, task_id: str, worker: str, claim_id: str) -> ClaimedTask | None:
+        """See `Ledger.claim`."""
+        reply = await self._scripts.run("claim", [task_id, worker, claim_id])
+        if reply[0] == b"no_lease":
+            raise StaleClaim("the worker holds no lease")
+        if reply[0] != b"claimed":
+            return None
+        task = task_of(from_pairs(reply[1]))
+        return ClaimedTask(task, Claim(task.id, task.type, worker, task.fence, claim_id), from_pairs(reply[2]))
+
+    async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
+        """See `Ledger.record_step`."""
+        spent: list[Argument] = ["", 0, 0, 0, claim.type.value, ""]
+        if call is not None:
+            spent = [call_text(call), call.input_tokens, call.output_tokens, call.usd, claim.type.value, call.model]
+        await self._fenced("record_step", claim, [name, value, *spent])
+
+    async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
+        """See `Ledger.emit`."""
+        await self._fenced("emit", claim, [kind, data])
+
+    async def progress(self, claim: Claim, progress: Progress) -> None:
+        """See `Ledger.progress`."""
+        text = orjson.dumps({"done": progress.done, "total": progress.total, "note": progress.note})
+        await self._fenced("emit", claim, ["progress", text, "progress", text])
+
+    async def finish(self, claim: Claim, outcome: Outcome) -> TaskState:
+        """See `Ledger.finish`."""
+        error = outcome.error
+        args: list[Argument] = [outcome.kind, outcome.result or b""]
+        args += [error.code, error.message, int(error.retryable)] if error else ["", "", 0]
+        args += [int(outcome.retry_delay_s * 1000), self._partitions]
+        return TaskState((await self._fenced("finish", claim, args)).decode())
+
+    async def hand_back(self, claim: Claim) -> None:
+        """See `Ledger.hand_back`."""
+        priority = await answer(self._redis.hget(keys.task(claim.task_id), "priority"))
+        if priority is None:
+            raise StaleClaim("the task is gone")
+        bell = self._bells[claim.type, Priority(priority.decode())]
+        await self._fenced("hand_back", claim, [bell.queue, bell.template])
+
+    async def _fenced(self, script: str, claim: Claim, args: Sequence[Argument]) -> Any:
+        reply = await self._scripts.run(script, [claim.task_id, claim.fence, claim.claim_id, *args])
+        if not reply:
+            raise StaleClaim(f"another attempt owns task {claim.task_id}")
+        return reply
+
+    async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:
+        """See `Ledger.renew_lease`."""
+        cancelled = await self._scripts.run("renew_lease", [worker.id, self._lease_ms, worker_text(worker)])
+        return [task_id.decode() for task_id in cancelled or ()]
+
+    async def end_lease(self, worker: str) -> None:
+        """See `Ledger.end_lease`."""
+        await self._scripts.run("end_lease", [worker])
+
+    async def events(self, tenant: str, task_id: str, after: str, block_ms: int) -> Sequence[TaskEvent]:
+        """See `Ledger.events`."""
+        if await answer(self._redis.hget(keys.task(task_id), "tenant")) != tenant.encode():
+            raise TaskNotFound("no such task")
+        name = keys.events(task_id)
+        client = self._blocking if block_ms else self._redis
+        reply = await answer(client.xread({name: after}, count=500, block=block_ms or None))
+        entries = reply_entries(reply, name)
+        return [
+            TaskEvent(entry_id.decode(), fields[b"kind"].decode(), orjson.loads(fields[b"data"]))
+            for entry_id, fields in entries
+        ]
+
+    async def snapshot(self) -> LedgerSnapshot:
+        """See `Ledger.snapshot`."""
+        return await read_snapshot(self._redis, self._partitions)
+
+    async def add_counters(self, deltas: Mapping[str, float]) -> None:
+        """See `Ledger.add_counters`."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name, delta in deltas.items():
+                pipe.hincrbyfloat(keys.STATS, name, delta)
+            await answer(pipe.execute())
+
+    async def ping(self) -> None:
+        """See `Ledger.ping`."""
+        async with asyncio.timeout(5):
+            await answer(self._redis.ping())
+
+    async def close(self) -> None:
+        """See `Ledger.close`."""
+        await self._redis.aclose(close_connection_pool=True)
+        await self._blocking.aclose(close_connection_pool=True)
+
+
+def _decided(reply: Sequence[bytes], what: str) -> TaskState:
+    if reply[0] == b"missing":
+        raise TaskNotFound("no such task")
+    if reply[0] == b"conflict":
+        raise StateConflict(f"a task that is {reply[1].decode()} cannot be {what}")
+    return TaskState(reply[0].decode())
+
+
+def matches(task: Task, wanted: TaskFilter) -> bool:
+    """Whether the task is one that the filter wants."""
+    if wanted.state is not None and task.state is not wanted.state:
+        return False
+    if wanted.type is not None and task.type is not wanted.type:
+        return False
+    if not wanted.labels:
+        return True
+    labels = orjson.loads(task.labels)
+    return all(key in labels and value in (None, labels[key]) for key, value in wanted.labels)
+
+
+def worker_text(worker: WorkerRecord) -> bytes:
+    """A worker as `cf:workers` holds it."""
+    return orjson.dumps({"types": [worker_type.value for worker_type in worker.types], "slots": worker.slots})
+
+
+def reply_entries(reply: Any, name: str) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
+    """The entries of one stream in XREAD's answer, whose shape depends on the protocol's version."""
+    if not reply:
+        return ()
+    streams = reply.items() if isinstance(reply, dict) else reply
+    for stream, entries in streams:
+        if stream.decode() == name:
+            # RESP3 wraps the entries in one more list.
+            return entries[0] if entries and isinstance(entries[0], list) else entries
+    raise LedgerUnavailable("the ledger answered for another stream")

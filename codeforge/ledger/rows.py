@@ -1,0 +1,87 @@
+"""Between Redis hashes and tasks. Absent and empty fields both mean None."""
+
+from collections.abc import Iterable, Mapping
+
+import orjson
+
+from codeforge.task import ModelCall, Progress, Task, TaskFailure, TaskState, Usage
+from codeforge.worker_types import Priority, WorkerType
+
+SUMMARY_FIELDS = (
+    "id", "tenant", "type", "state", "priority", "labels", "parent_id", "created_at", "timeout_s", "max_attempts",
+    "attempts", "fence", "not_before", "started_at", "finished_at", "progress", "input_tokens", "output_tokens", "usd",
+    "error_code", "error_message", "error_retryable", "stored",
+)  # fmt: skip
+"""Everything of a row but its two large values."""
+
+RESULT_FIELDS = (*SUMMARY_FIELDS, "input", "result")
+
+
+def from_pairs(flat: Iterable[bytes]) -> dict[str, bytes]:
+    """HGETALL inside a script answers a flat list; this is the mapping."""
+    values = iter(flat)
+    return {name.decode(): next(values) for name in values}
+
+
+def from_values(names: Iterable[str], values: Iterable[bytes | None]) -> dict[str, bytes]:
+    """HMGET's answer as a mapping, absent fields left out."""
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+
+def _text(row: Mapping[str, bytes], name: str) -> str | None:
+    value = row.get(name)
+    return value.decode() if value else None
+
+
+def _int(row: Mapping[str, bytes], name: str) -> int | None:
+    value = row.get(name)
+    return int(float(value)) if value else None
+
+
+def task_of(row: Mapping[str, bytes]) -> Task:
+    """The task that a row holds."""
+    code, progress = _text(row, "error_code"), row.get("progress")
+    return Task(
+        id=row["id"].decode(),
+        tenant=row["tenant"].decode(),
+        type=WorkerType(row["type"].decode()),
+        state=TaskState(row["state"].decode()),
+        priority=Priority(row["priority"].decode()),
+        input=row.get("input", b"{}"),
+        labels=row.get("labels", b"{}"),
+        parent_id=_text(row, "parent_id"),
+        created_at=int(row["created_at"]),
+        timeout_s=int(row["timeout_s"]),
+        max_attempts=int(row["max_attempts"]),
+        attempts=int(row["attempts"]),
+        fence=int(row["fence"]),
+        not_before=_int(row, "not_before"),
+        started_at=_int(row, "started_at"),
+        finished_at=_int(row, "finished_at"),
+        progress=Progress(**orjson.loads(progress)) if progress else None,
+        usage=Usage(_int(row, "input_tokens") or 0, _int(row, "output_tokens") or 0, float(row.get("usd", b"0"))),
+        result=row.get("result") or None,
+        error=None
+        if code is None
+        else TaskFailure(code, _text(row, "error_message") or "", row.get("error_retryable") == b"1"),
+        stored=row.get("stored") == b"1",
+    )
+
+
+def call_text(call: ModelCall) -> bytes:
+    """A model call as the ledger lists it."""
+    return orjson.dumps(
+        {
+            "step": call.step,
+            "model": call.model,
+            "input_tokens": call.input_tokens,
+            "output_tokens": call.output_tokens,
+            "usd": call.usd,
+            "ms": call.ms,
+        }
+    )
+
+
+def call_of(text: bytes) -> ModelCall:
+    """The reverse of `call_text`."""
+    return ModelCall(**orjson.loads(text))

@@ -1,0 +1,66 @@
+"""Loads the Lua scripts and runs them; maps the driver's exceptions to the project's own."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError, ResponseError
+
+from codeforge.errors import LedgerUnavailable
+from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_EVENTS
+
+Argument = str | bytes | int | float
+
+RUN_WHEN_FULL = frozenset({"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go"})
+"""Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
+
+
+@cache
+def script_text(name: str) -> str:
+    """The whole text of a script: flags, constants, the shared functions, its own lines."""
+    folder = files("codeforge.ledger") / "lua"
+    bounds = ",".join(str(bound) for bound in HISTOGRAM_BOUNDS_MS)
+    flags = "flags=allow-oom" if name in RUN_WHEN_FULL else ""
+    return "\n".join(
+        (
+            f"#!lua {flags}".rstrip(),
+            f"local BOUNDS_MS = {{{bounds}}}",
+            f"local MAX_EVENTS = {MAX_EVENTS}",
+            (folder / "common.lua").read_text(),
+            (folder / f"{name}.lua").read_text(),
+        )
+    )
+
+
+async def answer(pending: Any) -> Any:
+    """Awaits a command. Raises LedgerUnavailable for anything that the driver or the server raises.
+
+    Untyped on purpose: the driver types every answer as a union over protocols and decodings, of which ours is one.
+    """
+    try:
+        return await pending
+    except ResponseError as error:
+        if str(error).startswith("OOM"):
+            raise LedgerUnavailable("the ledger's memory is full; nothing was accepted") from error
+        raise LedgerUnavailable(f"the ledger refused a command: {str(error)[:200]}") from error
+    except (RedisError, OSError, TimeoutError) as error:
+        # The driver's text may name the host, which is the operator's business: the class is enough here.
+        raise LedgerUnavailable(f"the ledger cannot be reached ({type(error).__name__})") from error
+
+
+class Scripts:
+    """The scripts on one connection pool. They are loaded at first use and again after a server lost them."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._scripts: dict[str, AsyncScript] = {}
+
+    async def run(self, name: str, args: Sequence[Argument]) -> Any:
+        """Runs `lua/<name>.lua` with ARGV = args. Raises LedgerUnavailable."""
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = self._redis.register_script(script_text(name))
+        return await answer(script(args=args))

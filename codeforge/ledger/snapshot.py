@@ -1,0 +1,55 @@
+"""Depths and counters of the whole ledger in one round trip."""
+
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from codeforge.ledger import keys
+from codeforge.ledger.port import LedgerSnapshot, QueueDepth
+from codeforge.ledger.scripts import answer
+from codeforge.worker_types import WorkerType
+
+PER_TYPE = 5
+
+
+async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
+    """Reads it. Raises LedgerUnavailable."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.time()
+        pipe.hgetall(keys.STATS)
+        pipe.hgetall(keys.WORKERS)
+        pipe.zrange(keys.LEASES, 0, -1, withscores=True)
+        for worker_type in WorkerType:
+            pipe.zcard(keys.queued(worker_type))
+            pipe.zcard(keys.running(worker_type))
+            pipe.zcard(keys.delayed(worker_type))
+            pipe.zcard(keys.dead(worker_type))
+            pipe.zrange(keys.queued(worker_type), 0, 0, withscores=True)
+        for partition in range(partitions):
+            pipe.xlen(keys.outbox(partition))
+        (seconds, micros), stats, workers, leases, *rest = await answer(pipe.execute())
+    now_ms = seconds * 1000 + micros / 1000
+    slots = _slots(workers, {name for name, until in leases if until > now_ms})
+    depths = {}
+    for index, worker_type in enumerate(WorkerType):
+        queued, running, delayed, dead, oldest = rest[index * PER_TYPE : (index + 1) * PER_TYPE]
+        live = slots[worker_type]
+        age_s = max(0.0, (now_ms - oldest[0][1]) / 1000) if oldest else 0.0
+        depths[worker_type] = QueueDepth(queued, running, delayed, dead, len(live), sum(live), round(age_s, 3))
+    return LedgerSnapshot(
+        depths,
+        sum(rest[len(WorkerType) * PER_TYPE :]),
+        {name.decode(): float(value) for name, value in stats.items()},
+    )
+
+
+def _slots(workers: dict[bytes, bytes], alive: set[bytes]) -> dict[WorkerType, list[int]]:
+    """Slots of each live worker, by the types that it serves."""
+    slots: dict[WorkerType, list[int]] = {worker_type: [] for worker_type in WorkerType}
+    for name, text in workers.items():
+        if name in alive:
+            record: dict[str, Any] = orjson.loads(text)
+            for worker_type in record["types"]:
+                slots[WorkerType(worker_type)].append(record["slots"])
+    return slots
