@@ -1,9 +1,41 @@
 """The graph's labels and relationship types. Every node has a unique `id` and a `tenant`; shared nodes (documents,
-chunks) have the tenant hashed into their id, so that tenants never meet."""
+chunks) have the tenant hashed into their id, so that tenants never meet.
 
-LABELS = ("Task", "ModelCall", "Document", "Chunk", "Artifact", "Claim", "Argument", "Verdict")
+One exception: a parent that is not stored yet is a Task node with nothing but its id, for its children to hang on to;
+it gets its tenant, and so can be found, when it is stored itself."""
 
-EDGE_TYPES = (
-    "CHILD_OF", "CALLED", "FETCHED", "HAS_CHUNK", "LINKS_TO", "PRODUCED", "CLAIMED", "CITES", "ARGUED", "REBUTS",
-    "DECIDED", "WEIGHS",
-)  # fmt: skip
+from enum import StrEnum
+
+
+class Label(StrEnum):
+    """What a node is."""
+
+    TASK = "Task"
+    MODEL_CALL = "ModelCall"
+    DOCUMENT = "Document"
+    CHUNK = "Chunk"
+    ARTIFACT = "Artifact"
+    CLAIM = "Claim"
+    ARGUMENT = "Argument"
+    VERDICT = "Verdict"
+
+
+class EdgeType(StrEnum):
+    """What a relationship says, with the labels of its ends."""
+
+    CHILD_OF = "CHILD_OF"  # Task -> Task
+    CALLED = "CALLED"  # Task -> ModelCall
+    FETCHED = "FETCHED"  # Task -> Document
+    HAS_CHUNK = "HAS_CHUNK"  # Document -> Chunk
+    LINKS_TO = "LINKS_TO"  # Document -> Document
+    PRODUCED = "PRODUCED"  # Task -> Artifact
+    CLAIMED = "CLAIMED"  # Task -> Claim
+    CITES = "CITES"  # Claim -> Chunk or Document
+    ARGUED = "ARGUED"  # Task -> Argument
+    REBUTS = "REBUTS"  # Argument -> Argument
+    DECIDED = "DECIDED"  # Task -> Verdict
+    WEIGHS = "WEIGHS"  # Verdict -> Argument
+
+
+LABELS = tuple(label.value for label in Label)
+EDGE_TYPES = tuple(edge_type.value for edge_type in EdgeType)

@@ -1,0 +1,78 @@
+"""The shapes of what a task leaves in the stores, and their bounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from codeforge.stores.ports import Edge, GraphBatch, Node
+from codeforge.task import Task
+
+MAX_TEXTS = 2_000
+"""Searchable texts of one task; the rest is dropped and counted in the Task's `texts_dropped`."""
+
+MAX_CONTENT_BYTES = 64_000
+"""UTF-8 bytes of one long property."""
+
+MAX_TITLE_CHARS = 200
+"""A title above a searchable text; longer ones are cut."""
+
+MAX_SEARCH_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchText:
+    """One searchable text: `id` is a UUID text, `kind` what it is part of, `text` at most MAX_SEARCH_CHARS long."""
+
+    id: str
+    kind: str
+    text: str
+    url: str | None = None
+
+    def payload(self, task: Task) -> dict[str, Any]:
+        """What is stored beside the vector; `created_at` is the task's, in milliseconds since the epoch."""
+        return {
+            "task_id": task.id,
+            "type": task.type.value,
+            "kind": self.kind,
+            "tenant": task.tenant,
+            "url": self.url,
+            "created_at": task.created_at,
+            "text": self.text,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What one worker type adds to the bare task. `texts` come in the order in which they are kept when there are
+    too many."""
+
+    nodes: list[Node] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    texts: list[SearchText] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecords:
+    """All that one task leaves: `graph` for the graph store, `texts` to embed for the vector store."""
+
+    graph: GraphBatch
+    texts: Sequence[SearchText]
+
+
+def clip_bytes(text: str, limit: int) -> str:
+    """The longest beginning of the text that is at most `limit` bytes of UTF-8."""
+    return text if len(text) * 4 <= limit else text.encode()[:limit].decode(errors="ignore")
+
+
+def titled(titles: Sequence[str], text: str) -> str:
+    """The text under its titles, each on a line, at most MAX_SEARCH_CHARS characters.
+
+    A vector of a passage alone knows nothing of what the page is about: with the title before it, passages are found
+    by words for the topic. A title with which the text begins anyway is not repeated.
+    """
+    above: list[str] = []
+    for title in titles:
+        line = " ".join(title.split())[:MAX_TITLE_CHARS]
+        if line and line not in above and not text.lstrip("# \t").startswith(line):
+            above.append(line)
+    return "\n".join([*above, text])[:MAX_SEARCH_CHARS]

@@ -1,0 +1,99 @@
+"""A scrape's pages: Documents with their Chunks and links, and texts to find them by."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from codeforge.records.chunks import TextChunk, chunk_markdown
+from codeforge.records.documents import chunk_node, document_id, has_chunk, kept_links
+from codeforge.records.identity import stable_id
+from codeforge.records.model import MAX_TITLE_CHARS, Fragment, SearchText, titled
+from codeforge.records.urls import canonical_url
+from codeforge.results import Page, ScrapeResult
+from codeforge.stores.graph_model import EdgeType, Label
+from codeforge.stores.ports import Edge, Node, Scalar
+from codeforge.task import Task
+
+PAGE_TEXT_CHARS = 1_000
+MAX_LINK_EDGES = 20_000
+"""LINKS_TO edges of one task. Those between its own pages come first: they are sure to have both ends."""
+
+
+def scrape_fragment(task: Task, result: bytes) -> Fragment:
+    """Raises pydantic.ValidationError when the result is no ScrapeResult.
+
+    A page is searchable as a whole (kind `page`: title and beginning) and passage by passage (kind `chunk`, under its
+    title and headings). Measured with wordllama on ten short pages and 24 paraphrased queries, the page's own text
+    widened the lead of the right page over the next one by a tenth, and the titles over the passages by a third.
+    """
+    pages: dict[str, Page] = {}
+    edges: list[Edge] = []
+    for page in ScrapeResult.model_validate_json(result).pages:
+        document = document_id(task.tenant, page.final_url)
+        # Several addresses can lead to one page; it is one Document then, by the first of them.
+        if document not in pages:
+            pages[document] = page
+            edges.append(
+                Edge(EdgeType.FETCHED, (Label.TASK, task.id), (Label.DOCUMENT, document), {"requested_url": page.url})
+            )
+    nodes: list[Node] = []
+    page_texts: list[SearchText] = []
+    chunk_texts: list[tuple[int, SearchText]] = []
+    for document, page in pages.items():
+        nodes.append(_document_node(task, document, page))
+        page_texts.append(_page_text(task, document, page))
+        for chunk in chunk_markdown(page.markdown):
+            node = chunk_node(task.tenant, document, page.content_hash, chunk)
+            nodes.append(node)
+            edges.append(has_chunk(document, node))
+            chunk_texts.append((chunk.ordinal, _chunk_text(task, page, node.id, chunk)))
+    edges.extend(_link_edges(task.tenant, pages))
+    # Every page, then every page's first chunk, then every second one: a bound on texts cuts the ends of long pages.
+    chunk_texts.sort(key=lambda item: item[0])
+    return Fragment(nodes, edges, [*page_texts, *(text for _, text in chunk_texts)])
+
+
+def _document_node(task: Task, document: str, page: Page) -> Node:
+    props: dict[str, Scalar] = {
+        "tenant": task.tenant,
+        "url": page.final_url,
+        "title": page.title,
+        "content_hash": page.content_hash,
+        "fetched_at": task.finished_at,
+        "status_code": page.status_code,
+        "method": page.method,
+        "links": kept_links(page.links),
+    }
+    return Node(Label.DOCUMENT, document, props)
+
+
+def _page_text(task: Task, document: str, page: Page) -> SearchText:
+    beginning = page.markdown.lstrip()[:PAGE_TEXT_CHARS]
+    text = titled([page.title or page.final_url], beginning)[:PAGE_TEXT_CHARS]
+    return SearchText(stable_id(task.id, "page", document), "page", text, page.final_url)
+
+
+def _chunk_text(task: Task, page: Page, chunk_id: str, chunk: TextChunk) -> SearchText:
+    above = [page.title] if chunk.text.startswith("#") else [page.title, chunk.heading[:MAX_TITLE_CHARS]]
+    return SearchText(stable_id(task.id, "chunk", chunk_id), "chunk", titled(above, chunk.text), page.final_url)
+
+
+def _link_edges(tenant: str, pages: Mapping[str, Page]) -> list[Edge]:
+    inside: list[Edge] = []
+    outside: list[Edge] = []
+    for start, end in _links(tenant, pages):
+        edge = Edge(EdgeType.LINKS_TO, (Label.DOCUMENT, start), (Label.DOCUMENT, end))
+        (inside if end in pages else outside).append(edge)
+    return list(chain(inside, outside))[:MAX_LINK_EDGES]
+
+
+def _links(tenant: str, pages: Mapping[str, Page]) -> Iterator[tuple[str, str]]:
+    """(from, to) of every link to another page; a link to an address that was redirected goes to where it led."""
+    led_to = {canonical_url(page.url): document for document, page in pages.items()}
+    for document, page in pages.items():
+        targets: dict[str, None] = {}
+        for link in kept_links(page.links):
+            target = led_to.get(canonical_url(link)) or document_id(tenant, link)
+            if target != document:
+                targets[target] = None
+        for target in targets:
+            yield document, target
