@@ -1,0 +1,67 @@
+"""The search use case: hybrid search over the results of a tenant's tasks."""
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from codeforge.errors import InvalidInput
+from codeforge.stores.ports import Embedder, Hit, VectorStore
+from codeforge.worker_types import WorkerType
+
+MAX_QUERY_CHARS = 1_000
+MAX_LIMIT = 100
+
+
+class SearchItem(BaseModel):
+    """One hit. `score` orders the hits of one query and compares across none; `url` is the page's, where there is
+    one; `created_at` is when the task was submitted, in UTC (ISO 8601 in JSON)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    score: float
+    task_id: str
+    url: str | None
+    type: str
+    kind: str
+    created_at: datetime
+
+
+class Search:
+    """Finds texts by words and by meaning."""
+
+    def __init__(self, vectors: VectorStore, embedder: Embedder) -> None:
+        self._vectors = vectors
+        self._embedder = embedder
+
+    async def query(
+        self, tenant: str, q: str, type: WorkerType | None = None, kind: str | None = None, limit: int = 10
+    ) -> list[SearchItem]:
+        """At most `limit` hits of the tenant's own, best first; `type` and `kind` narrow them.
+
+        Raises InvalidInput for a `q` that is empty or over MAX_QUERY_CHARS, or a `limit` outside 1 to MAX_LIMIT;
+        EmbeddingsUnavailable and VectorsUnavailable.
+        """
+        text = q.strip()
+        if not 1 <= len(text) <= MAX_QUERY_CHARS:
+            raise InvalidInput(f"expected 1 to {MAX_QUERY_CHARS} characters", field="q")
+        if not 1 <= limit <= MAX_LIMIT:
+            raise InvalidInput(f"expected 1 to {MAX_LIMIT}", field="limit")
+        (vector,) = await self._embedder.embed([text])
+        hits = await self._vectors.search(
+            tenant, text, vector, type=None if type is None else type.value, kind=kind, limit=limit
+        )
+        return [_item(hit) for hit in hits]
+
+
+def _item(hit: Hit) -> SearchItem:
+    payload = hit.payload
+    return SearchItem(
+        text=payload["text"],
+        score=hit.score,
+        task_id=payload["task_id"],
+        url=payload.get("url"),
+        type=payload["type"],
+        kind=payload["kind"],
+        created_at=datetime.fromtimestamp(payload["created_at"] / 1_000, UTC),
+    )
