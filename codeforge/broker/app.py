@@ -1,0 +1,108 @@
+"""The Celery application of a worker process, configured for a broker that is a doorbell.
+
+A message only says "look at this task"; the ledger decides everything. So the broker is used in its simplest form:
+JSON, no result backend, direct queues without exchanges, acknowledged when the task starts. Nothing is lost by that,
+and none of the redeliveries of Celery on Redis can happen to a task that runs.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs
+
+from celery import Celery
+from kombu.entity import Exchange, Queue
+
+from codeforge.broker.queue_order import QUEUE_ORDER
+from codeforge.settings import Settings
+from codeforge.worker_types import Priority, WorkerType, queue_name
+
+App: TypeAlias = Celery
+"""What `make_app` returns, for those that do not import celery."""
+
+DEFAULT_SENTINEL_MASTER = "mymaster"
+
+
+def make_app(settings: Settings, served: Sequence[WorkerType]) -> App:
+    """An application that consumes the queues of the `served` types and knows no task yet (`tasks.register`).
+
+    `celery -A <module> worker` needs no further option: pool, concurrency, prefetch, events, and no gossip and no
+    mingle are settings here. Command line options still win.
+    """
+    address, sentinel = _broker(settings.redis_address)
+    app = Celery("codeforge", broker=address, set_as_current=False)
+    app.conf.update(
+        _messages(served),
+        **_worker(settings),
+        broker_transport_options=_transport(sentinel),
+        broker_connection_retry_on_startup=True,
+        # Concerns late acknowledgement only, which is off; anything but True logs a deprecation at each reconnect.
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        worker_enable_prefetch_count_reduction=False,
+    )
+    return app
+
+
+def queues(served: Sequence[WorkerType]) -> tuple[Queue, ...]:
+    """Three queues a type, all `high` ones first. The empty exchange delivers by the queue's name, without a binding
+    that could be missing."""
+    names = [queue_name(worker_type, priority) for priority in Priority for worker_type in served]
+    direct = Exchange("", type="direct")  # type: ignore[no-untyped-call]  # kombu is typed in part
+    return tuple(Queue(name, direct, routing_key=name) for name in names)  # type: ignore[no-untyped-call]
+
+
+def _messages(served: Sequence[WorkerType]) -> dict[str, Any]:
+    first = queue_name(served[0])
+    return {
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "result_backend": None,
+        "task_ignore_result": True,
+        "task_acks_late": False,
+        "task_queues": queues(served),
+        "task_create_missing_queues": False,
+        "task_default_queue": first,
+        "task_default_exchange": "",
+        "task_default_routing_key": first,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def _worker(settings: Settings) -> dict[str, Any]:
+    return {
+        "worker_pool": "codeforge.broker.pool:AsyncioPool",
+        "worker_consumer": "codeforge.broker.consumer:QuietConsumer",
+        "worker_concurrency": settings.max_concurrent_tasks,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,  # a message that waits in a busy worker is one that KEDA does not see
+        "worker_send_task_events": True,  # for Flower
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+    }
+
+
+def _transport(sentinel: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "queue_order_strategy": QUEUE_ORDER,
+        "priority_steps": [0],  # our priorities are queues of their own; kombu's would add three lists to each
+        "visibility_timeout": 12 * 3_600,  # messages are acknowledged as they start; this is for those of a crash
+        "health_check_interval": 10,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        **sentinel,
+    }
+
+
+def _broker(address: str) -> tuple[str, dict[str, Any]]:
+    """The URL for kombu, and its transport options for Sentinel.
+
+    `sentinel://host:26379;sentinel://host2:26379/0?master_name=m` passes through without its query, which kombu would
+    take for connection arguments.
+    """
+    if not address.startswith("sentinel://"):
+        return address, {}
+    plain, _, query = address.partition("?")
+    return plain, {"master_name": parse_qs(query).get("master_name", [DEFAULT_SENTINEL_MASTER])[0]}

@@ -1,0 +1,243 @@
+"""A Celery pool whose tasks are coroutines on one asyncio loop.
+
+Celery's tracer runs unchanged in a pool thread per task, so that its request stack and signals stay those of one task;
+the thread waits while its coroutine runs on the loop. This gives what Celery's own threads pool lacks: soft and hard
+limits, `terminate_job`, and a drain with a deadline.
+
+Every callback of Celery's is called in the worker's main thread, as its prefork pool does: they change the worker's
+state and use its broker connection. Pool threads and the loop hand them over through the hub.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Any
+
+from billiard.einfo import ExceptionInfo
+from celery import signals
+from celery.concurrency.base import BasePool
+from celery.exceptions import WorkerShutdown
+from celery.platforms import EX_FAILURE
+from celery.worker import state
+
+from codeforge.broker.host import RuntimeHost, host_of
+from codeforge.broker.job import Callbacks, Job, Limits
+from codeforge.broker.threads import TaskThreads
+from codeforge.errors import CodeForgeError, SettingsError
+
+logger = logging.getLogger(__name__)
+
+DRAIN_MARGIN_S = 1.0
+"""What the runtime's drain gets on top of its deadline, for its answer to arrive."""
+STOP_GRACE_S = 2.0
+"""How long tasks that outlived the drain may take to end once they are cancelled."""
+EXIT_S = 10.0
+"""How long a worker whose loop died may take to stop, before it is made to."""
+TICK_S = 0.1
+
+
+class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
+    """Runs the tasks of an app that `codeforge.broker.tasks.register` gave a runtime. `limit` tasks run at once."""
+
+    body_can_be_buffer = True
+    signal_safe = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._host: RuntimeHost = host_of(self.app)
+        self._threads = TaskThreads(self.limit)
+        self._jobs: dict[int, Job] = {}  # by pid; of the main thread
+        self._pids = count(1)
+        self._hub: Any = None
+        self._posted: deque[Callable[[], None]] = deque()
+        self._scheduled = False
+        self._news = threading.Event()
+        self._closed = threading.Event()
+        self._stop_by: float | None = None  # set while it stops; monotonic seconds
+
+    # Celery's hooks, in the main thread
+
+    def on_start(self) -> None:
+        """Starts loop and runtime. What goes wrong is logged as one line, and stops the worker with exit code 1."""
+        if self.options.get("threads"):  # Celery's word for a worker without an event loop of its own
+            raise SettingsError("the asyncio pool needs a broker that Celery polls with its event loop: Redis")
+        signals.worker_shutting_down.connect(self._on_shutting_down)
+        try:
+            self._host.start(self.limit, self._on_loop_death)
+        except Exception as exc:
+            own = isinstance(exc, CodeForgeError)  # its message says it all; anything else is a fault to be traced
+            logger.critical("the worker cannot start: %s", exc if own else repr(exc), exc_info=not own)
+            raise WorkerShutdown(EX_FAILURE) from exc
+
+    def did_start_ok(self) -> bool:
+        """Whether tasks can run."""
+        return self._host.running
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """At the start and after each reconnect, before the first task."""
+        self._hub = hub
+
+    def on_apply(
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        callback: Callable[[Any], None] | None = None,
+        error_callback: Callable[[ExceptionInfo], None] | None = None,
+        accept_callback: Callable[[int, float], None] | None = None,
+        timeout_callback: Callable[[bool, float], None] | None = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,
+        **_: Any,
+    ) -> Job:
+        """Runs Celery's tracer `target` in a pool thread. Limits in seconds, the worker's own where none are given."""
+        callbacks = Callbacks(
+            accept_callback or _ignore, callback or _ignore, error_callback or _ignore, timeout_callback or _ignore
+        )
+        limits = Limits(soft_timeout or self.options.get("soft_timeout"), timeout or self.options.get("timeout"))
+        job = Job(next(self._pids), callbacks, limits, self._post)
+        self._jobs[job.pid] = job
+        self._threads.submit(partial(self._trace, job, partial(target, *args, **(kwargs or {}))))
+        return job
+
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:
+        """Cancels a task. Celery reports it as revoked itself, so no callback of the task's is called any more."""
+        job = self._jobs.get(pid)
+        if job is not None:
+            job.settled = True
+            job.terminate(signal)
+
+    def grow(self, n: int = 1) -> None:
+        """Refused: slots are fixed, because the ledger was told their number."""
+        raise NotImplementedError("the asyncio pool does not grow: set MAX_CONCURRENT_TASKS")
+
+    def shrink(self, n: int = 1) -> None:
+        """Refused, as `grow`."""
+        raise NotImplementedError("the asyncio pool does not shrink: set MAX_CONCURRENT_TASKS")
+
+    def on_close(self) -> None:
+        """The worker stops, by a signal or by remote control."""
+        self._host.stop_claiming()
+
+    def on_stop(self) -> None:
+        """Warm shutdown: tasks finish or are handed back within the host's `drain_s`. A cold one hands back at once.
+        A second call, from a signal handler during the first, cuts the first one short."""
+        if self._stop_by is not None:
+            self._stop_by = 0.0
+            return
+        cold = state.should_terminate not in (None, False)
+        self._stop(0.0 if cold else self._host.drain_s)
+
+    def on_terminate(self) -> None:
+        """Cold shutdown."""
+        if self._stop_by is None:
+            self._stop(0.0)
+
+    def _get_info(self) -> dict[str, Any]:
+        return {
+            **super()._get_info(),
+            "processes": [os.getpid()],
+            "threads": len(self._threads),
+            "running": len(self._jobs),
+            "timeouts": [self.options.get("soft_timeout") or 0, self.options.get("timeout") or 0],
+        }
+
+    # Stopping, in the main thread
+
+    def _stop(self, drain_s: float) -> None:
+        self._stop_by = time.monotonic() + drain_s + DRAIN_MARGIN_S
+        try:
+            if self._host.running:
+                self._drain(drain_s)
+            for job in self._jobs.values():
+                job.terminate() if self._host.running else job.abort()
+            self._stop_by = time.monotonic() + STOP_GRACE_S
+            self._serve_until(lambda: not self._jobs)
+            if self._jobs:
+                logger.error("%d tasks did not end when they were cancelled", len(self._jobs))
+            self._host.close()
+            self._threads.stop(STOP_GRACE_S if not self._jobs else 0.0)
+        finally:
+            signals.worker_shutting_down.disconnect(self._on_shutting_down)
+            self._closed.set()
+
+    def _drain(self, drain_s: float) -> None:
+        drained = self._host.drain(drain_s)
+        self._serve_until(lambda: drained.done() and not self._jobs)
+        if not drained.done():
+            drained.cancel()
+            logger.error("the runtime did not drain within %.1f s", drain_s)
+        elif not drained.cancelled() and (error := drained.exception()) is not None:
+            logger.error("the runtime's drain failed: %r", error, exc_info=error)
+
+    def _serve_until(self, done: Callable[[], bool]) -> None:
+        """Celery's hub stands still while the worker stops: callbacks and its timers (heartbeats) run here."""
+        while not done() and self._stop_by is not None and time.monotonic() < self._stop_by:
+            self._news.wait(TICK_S)
+            self._news.clear()
+            self._run_posted()
+            if self._hub is not None:
+                self._hub.fire_timers()
+
+    # In the pool thread
+
+    def _trace(self, job: Job, tracer: Callable[[], Any]) -> None:
+        self._post(partial(job.accept, time.monotonic()))
+        try:
+            with self._host.entered(job):
+                outcome = tracer()
+        except BaseException:  # the tracer catches a task's own failures; Celery sorts out what is left
+            report = partial(job.fail, ExceptionInfo())
+        else:
+            report = partial(job.succeed, outcome)
+        self._post(partial(self._finish, job, report))
+
+    # Between threads
+
+    def _post(self, call: Callable[[], None]) -> None:
+        """Has `call` run in the main thread, in the order of the posts."""
+        self._posted.append(call)
+        if self._stop_by is not None:
+            self._news.set()
+        elif self._hub is not None and not self._scheduled:
+            self._scheduled = True
+            self._hub.call_soon(self._run_posted)
+
+    def _run_posted(self) -> None:
+        self._scheduled = False  # before the first pop: whoever posts from here on schedules another run
+        while self._posted:
+            call = self._posted.popleft()
+            try:
+                call()
+            except Exception:  # out of the hub, it would end the worker
+                logger.exception("a callback of a task failed")
+
+    def _finish(self, job: Job, report: Callable[[], None]) -> None:
+        del self._jobs[job.pid]
+        report()
+
+    def _on_shutting_down(self, **_: Any) -> None:
+        """SIGTERM, SIGINT or SIGQUIT, in the signal handler: the hub may sleep for a second before it sees it."""
+        self._host.stop_claiming(then=self._wake_hub)
+
+    def _on_loop_death(self) -> None:
+        """In the loop's thread. The worker stops with exit code 1, by force if it cannot in time."""
+        state.should_stop = EX_FAILURE
+        self._wake_hub()
+        if not self._closed.wait(EXIT_S):
+            logger.critical("the worker did not stop after its event loop died; ending it")
+            os._exit(EX_FAILURE)
+
+    def _wake_hub(self) -> None:
+        if self._hub is not None:
+            self._hub.call_soon(_ignore)
+
+
+def _ignore(*_: Any) -> None:
+    """A callback that was not given."""

@@ -1,0 +1,28 @@
+"""The Celery tasks: one a worker type, each of which asks the runtime to look at one task id."""
+
+from collections.abc import Callable, Sequence
+
+from celery import Celery
+
+from codeforge.broker.host import RuntimeHost, attach
+from codeforge.broker.runtime import RuntimeFactory
+from codeforge.worker_types import WorkerType, task_name
+
+
+def register(app: Celery, served: Sequence[WorkerType], factory: RuntimeFactory, *, drain_s: float) -> None:
+    """Gives the app its runtime and the tasks of the `served` types.
+
+    `factory` makes the runtime when a worker's pool starts, not before; `drain_s` is how long, in seconds, running
+    tasks may go on after SIGTERM.
+    """
+    host = RuntimeHost(factory, drain_s)
+    attach(app, host)
+    for worker_type in served:
+        app.task(_body(host), name=task_name(worker_type), shared=False)
+
+
+def _body(host: RuntimeHost) -> Callable[[str], None]:
+    def look_at(task_id: str) -> None:
+        host.run(task_id)
+
+    return look_at

@@ -1,0 +1,36 @@
+"""Celery's entry point: `celery -A workers.main worker`. The process serves what `CODEFORGE_WORKER_TYPE` names."""
+
+import sys
+from functools import partial
+
+from codeforge.broker.app import App, make_app
+from codeforge.broker.runtime import TaskRuntime
+from codeforge.broker.tasks import register
+from codeforge.errors import SettingsError
+from codeforge.settings import Settings, load_settings
+from codeforge.wiring import worker_runtime
+from codeforge.worker_types import served_types
+from workers.agents import agents_for
+
+
+def make_worker_app(settings: Settings) -> App:
+    """The application of one worker process. Agents and clients are made when the pool starts."""
+    served = served_types(settings.worker_type)
+    app = make_app(settings, served)
+    register(app, served, partial(_runtime, settings), drain_s=settings.drain_s)
+    return app
+
+
+def _runtime(settings: Settings) -> TaskRuntime:
+    return worker_runtime(settings, agents_for(served_types(settings.worker_type)))
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+
+
+app = make_worker_app(_settings())  # the command line finds it by this name
