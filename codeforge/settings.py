@@ -43,7 +43,7 @@ PASSED_ON = frozenset(
 )  # fmt: skip
 """What a child process needs besides the settings: where programs, libraries and certificates are."""
 
-PASSED_ON_PREFIXES = (PREFIX, "LC_", "OMP_", "OPENBLAS_")
+PASSED_ON_PREFIXES = ("LC_", "OMP_", "OPENBLAS_")
 
 OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
 OPENROUTER_DEFAULT_MODEL = "openai/gpt-4o-mini"
@@ -278,16 +278,26 @@ def _require_http(name: str, value: str | None) -> None:
         raise SettingsError(f"{PREFIX}{name.upper()}: expected an http or https URL")
 
 
-def child_environment(without: Iterable[str] = ()) -> dict[str, str]:
-    """The part of this process's environment that a child process gets: its settings, and what programs need to run.
-
-    `without` names settings (no prefix, any case) that are left out in both their spellings.
-    """
-    dropped = {name.upper() for name in without}
-    dropped |= {PREFIX + name for name in dropped}
-    passed = PASSED_ON | BARE_NAMES
+def process_environment() -> dict[str, str]:
+    """What any child process needs of this one's environment: no setting, and so no secret."""
     return {
         name: value
         for name, value in os.environ.items()
-        if name.upper() not in dropped and (name.upper() in passed or name.upper().startswith(PASSED_ON_PREFIXES))
+        if name.upper() in PASSED_ON or name.upper().startswith(PASSED_ON_PREFIXES)
     }
+
+
+def settings_environment(overrides: Mapping[str, str], without: Iterable[str] = ()) -> dict[str, str]:
+    """The settings of this process's environment as a child's, with `overrides` (names without the prefix) in place.
+
+    `without` names settings (no prefix, any case) that are left out in both their spellings.
+    """
+    given = {name.upper(): value for name, value in overrides.items()}
+    dropped = {name.upper() for name in (*without, *given)}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if (name.upper() in BARE_NAMES or name.upper().startswith(PREFIX))
+        and name.upper().removeprefix(PREFIX) not in dropped
+    }
+    return inherited | {PREFIX + name: value for name, value in given.items()}

@@ -51,6 +51,8 @@ class Keeper:
             await asyncio.sleep(delay)
 
     async def _start(self) -> Child:
+        if self.part.health_file is not None:
+            self.part.health_file.unlink(missing_ok=True)
         try:
             child = await Child.start(self.part.spec, self._environment, self._data_dir.log(self.part.name))
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from codeforge.local.process import ProcessSpec
 
@@ -21,11 +22,12 @@ STOP_GRACE_S: dict[Kind, float] = {Kind.WORKER: 6.0, Kind.SERVICE: 1.5, Kind.ENG
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`start_s` bounds the time from a start to readiness, in seconds."""
+    """`start_s` bounds the time from a start to readiness, in seconds. `health_file` is removed before each start."""
 
     spec: ProcessSpec
     kind: Kind
     start_s: float = 90.0
+    health_file: Path | None = None
 
     @property
     def name(self) -> str:

@@ -42,13 +42,12 @@ async def http_json(host: str, port: int, path: str, *, credentials: tuple[str, 
     return orjson.loads(body) if status == 200 else None
 
 
-def touched_since(path: Path, started: float) -> bool:
-    """Whether a health file was written after `started` (epoch seconds) and not long ago."""
+def beats(health_file: Path) -> bool:
+    """Whether a health file is there and was touched not long ago."""
     try:
-        written = path.stat().st_mtime
+        return time.time() - health_file.stat().st_mtime < FRESH_S
     except FileNotFoundError:
         return False
-    return written >= started and time.time() - written < FRESH_S
 
 
 def _resp(*words: str) -> bytes:

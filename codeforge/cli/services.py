@@ -1,0 +1,38 @@
+"""The commands that run one long-lived process each."""
+
+import click
+
+from codeforge.settings import load_settings
+
+
+@click.command()
+def api() -> None:
+    """Serve the HTTP API until SIGTERM.
+
+    Listens on API_HOST:API_PORT (127.0.0.1:8080). With no API_KEYS set, any address but a loopback one is refused.
+    """
+    from codeforge.api.server import serve
+
+    serve(load_settings())
+
+
+@click.command()
+def projector() -> None:
+    """Move results from the outbox into the graph and the vector store, until SIGTERM.
+
+    Several projectors share the outbox's partitions; each result is written by one of them.
+    """
+    from codeforge.projection import serve
+
+    serve(load_settings())
+
+
+@click.command()
+def reaper() -> None:
+    """Take back what crashed workers held, ring again for waiting tasks, promote delayed ones, until SIGTERM.
+
+    Of several reapers one is active; another takes over within seconds when it goes.
+    """
+    from codeforge.reaping import serve
+
+    serve(load_settings())
