@@ -5,7 +5,6 @@ are read from the head and removed only when both stores have them, so a project
 """
 
 from collections.abc import Mapping, Sequence
-
 from typing import Any
 
 from redis.asyncio import Redis
@@ -93,3 +92,8 @@ class RedisOutbox:
                 if entry.partition == partition:
                     args += [entry.entry_id, entry.task_id, entry.fence, rejected.get(entry.task_id, "")]
             await self._scripts.run("settle", args)
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        await self._redis.aclose(close_connection_pool=True)
+        await self._blocking.aclose(close_connection_pool=True)

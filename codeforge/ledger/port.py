@@ -23,10 +23,12 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The accepted tasks in the order given; `replayed` when an earlier request with the same key made them."""
+    """The accepted tasks in the order given; `replayed` when an earlier request with the same key made them.
+    `created_at` is the ledger's time in milliseconds."""
 
     ids: Sequence[str]
     replayed: bool
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,10 @@ class ReaperLedger(Protocol):
 
     async def lead(self, owner: str, ttl_s: float) -> bool:
         """Takes or renews the reapers' leadership."""
+        ...
+
+    async def step_down(self, owner: str) -> None:
+        """Gives up the leadership."""
         ...
 
     async def reap(self) -> ReapReport:

@@ -61,7 +61,8 @@ class RedisLedger:
             raise IdempotencyConflict("this Idempotency-Key came with another body before")
         if status == b"no_parent":
             raise InvalidInput("no such task", field="parent_id")
-        return Submission([task_id.decode() for task_id in rest], replayed=status == b"replayed")
+        now, *ids = rest
+        return Submission([task_id.decode() for task_id in ids], replayed=status == b"replayed", created_at=now)
 
     def _submission(self, tasks: Sequence[NewTask], idempotency: Idempotency | None) -> list[Argument]:
         wanted: list[tuple[WorkerType, Priority]] = list({(task.type, task.priority): None for task in tasks})

@@ -2,7 +2,7 @@
 --       number of queues, then per queue: name, message template,
 --       number of tasks, then per task: id, tenant, type, priority, queue number, input, labels, parent, timeout_s,
 --       max_attempts, delay_ms
--- Answers {'ok', ids...}, {'replayed', ids...}, {'conflict'}, {'no_parent', task number}.
+-- Answers {'ok', now in ms, ids...}, {'replayed', now in ms, ids...}, {'conflict'}, {'no_parent', task number}.
 local next_arg = 0
 local function arg()
   next_arg = next_arg + 1
@@ -18,7 +18,7 @@ if idem ~= '' then
       if known[i] == 'hash' then hash = known[i + 1] else ids[tonumber(known[i])] = known[i + 1] end
     end
     if hash ~= body_hash then return {'conflict'} end
-    return {'replayed', unpack(ids)}
+    return {'replayed', now_ms(), unpack(ids)}
   end
 end
 
@@ -63,4 +63,4 @@ if idem ~= '' then
   redis.call('HSET', idem, 'hash', body_hash)
   redis.call('EXPIRE', idem, idem_ttl)
 end
-return {'ok', unpack(ids)}
+return {'ok', now, unpack(ids)}

@@ -1,0 +1,58 @@
+"""Who asks, and from where: bearer keys to tenants; without keys, loopback only."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from fastapi import Request
+from pydantic import SecretStr
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from codeforge.api.problems import problem
+from codeforge.errors import Unauthorized
+from codeforge.settings import is_loopback
+
+DEFAULT_TENANT = "default"
+
+
+class Access:
+    """A dependency: the request's tenant. `keys` maps the SHA-256 of a key, in hex, to its tenant (the values of
+    `API_KEYS`); with none, everybody is the default tenant."""
+
+    def __init__(self, keys: Mapping[str, SecretStr]) -> None:
+        self._keys = {digest.encode(): tenant.get_secret_value() for digest, tenant in keys.items()}
+
+    async def __call__(self, request: Request) -> str:
+        """Raises Unauthorized."""
+        if not self._keys:
+            return DEFAULT_TENANT
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        digest = hashlib.sha256(key.strip().encode()).hexdigest().encode()
+        found: str | None = None
+        for known, tenant in self._keys.items():  # all of them, so that the time tells nothing
+            if hmac.compare_digest(digest, known):
+                found = tenant
+        if scheme.lower() != "bearer" or found is None:
+            raise Unauthorized("a valid key is needed: Authorization: Bearer <key>")
+        return found
+
+
+class LoopbackOnly:
+    """Middleware for a front door without keys: refuses names and origins other than this machine's, so that no web
+    page reaches it through the user's browser (cross-site requests, DNS rebinding)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+            origin = headers.get(b"origin")
+            host = urlsplit(f"//{headers.get(b'host', '')}").hostname or ""
+            if not is_loopback(host) or (origin is not None and not is_loopback(urlsplit(origin).hostname or "")):
+                response = problem(403, "forbidden", "without API_KEYS only requests of this machine are served")
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

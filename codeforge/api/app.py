@@ -1,0 +1,41 @@
+"""The front door as an ASGI application."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
+
+from codeforge import __version__
+from codeforge.api.access import Access, LoopbackOnly
+from codeforge.api.operations import health_routes, search_routes
+from codeforge.api.problems import install_problems
+from codeforge.api.task_reads import task_read_routes
+from codeforge.api.tasks import task_routes
+from codeforge.settings import Settings
+from codeforge.wiring import ApiServices
+
+SUMMARY = "Runs AI-agent tasks at scale."
+
+
+def create_app(settings: Settings, make_services: Callable[[], Awaitable[ApiServices]]) -> FastAPI:
+    """The app. `make_services` is called at start-up, on the server's loop; the app closes what it made."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.services = await make_services()
+        yield
+        await app.state.services.close()
+
+    app = FastAPI(title="CodeForge", version=__version__, summary=SUMMARY, lifespan=lifespan)
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    install_problems(app, Counter("codeforge_ledger_errors", "Requests that the ledger failed.", registry=registry))
+    tenant_of = Access(settings.api_keys)
+    app.include_router(task_routes(tenant_of))
+    app.include_router(task_read_routes(tenant_of))
+    app.include_router(search_routes(tenant_of))
+    app.include_router(health_routes(registry))
+    if not settings.api_keys:
+        app.add_middleware(LoopbackOnly)
+    return app

@@ -1,0 +1,93 @@
+"""Routes for operators and for search: queues, health, metrics."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from codeforge.api.tasks import Services
+from codeforge.api.views import JsonResponse
+from codeforge.errors import CodeForgeError, LedgerUnavailable
+from codeforge.metrics import LedgerMetrics
+from codeforge.worker_types import WorkerType
+
+CHECK_TIMEOUT_S = 2.0
+
+
+def search_routes(tenant_of: Any) -> APIRouter:
+    """Search and queues, for tenants."""
+    router = APIRouter()
+    Tenant = Annotated[str, Depends(tenant_of)]
+
+    @router.get("/search", tags=["search"])
+    async def search(
+        tenant: Tenant,
+        api: Services,
+        q: Annotated[str, Query(min_length=1, max_length=1_000, description="words, or a question")],
+        type: WorkerType | None = None,
+        kind: Annotated[str | None, Query(max_length=40, description="page, chunk, report, claim, ...")] = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 10,
+    ) -> Response:
+        """Hybrid search over the results of the tenant's tasks, best first."""
+        items = await api.search.query(tenant, q, type, kind, limit)
+        return JsonResponse({"items": [item.model_dump(mode="json") for item in items], "next_cursor": None})
+
+    @router.get("/queues", tags=["operations"])
+    async def queues(tenant: Tenant, api: Services) -> Response:
+        """Depths per worker type, over all tenants."""
+        snapshot = await api.ledger.snapshot()
+        items = [
+            {"type": worker_type.value} | {name: getattr(depth, name) for name in depth.__slots__}
+            for worker_type, depth in snapshot.depths.items()
+        ]
+        return JsonResponse({"items": items, "next_cursor": None})
+
+    return router
+
+
+def health_routes(registry: CollectorRegistry) -> APIRouter:
+    """Health and metrics: no key needed, no tenant's data shown."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/healthz")
+    async def healthz() -> Response:
+        """The process answers."""
+        return JsonResponse({"status": "ok"})
+
+    @router.get("/readyz")
+    async def readyz(api: Services) -> Response:
+        """Part by part. Only the ledger decides: tasks are accepted while a store is down, and stored later."""
+        names = ("ledger", "graph", "vectors")
+        states = await asyncio.gather(_state(api.ledger.ping()), _state(api.graph.ping()), _state(api.vectors.ping()))
+        parts = dict(zip(names, states, strict=True))
+        status = "ready" if parts["ledger"] == "ok" else "not_ready"
+        degraded = status == "ready" and set(states) != {"ok"}
+        body = {"status": "degraded" if degraded else status, "parts": parts}
+        return JsonResponse(body, status_code=200 if status == "ready" else 503)
+
+    @router.get("/metrics")
+    async def metrics(api: Services) -> Response:
+        """Prometheus text. While the ledger cannot be read its figures are absent, never zero."""
+        try:
+            snapshot = await api.ledger.snapshot()
+        except LedgerUnavailable as error:
+            registry_only = generate_latest(registry)
+            del error
+            return Response(registry_only, media_type=CONTENT_TYPE_LATEST)
+        text = generate_latest(registry) + generate_latest(LedgerMetrics(snapshot))
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _state(check: Awaitable[None]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await check
+    except CodeForgeError as error:
+        return error.code
+    except TimeoutError:
+        return "timeout"
+    return "ok"

@@ -1,0 +1,66 @@
+"""Errors as RFC 9457 problem details (`application/problem+json`) with a stable `code`."""
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import Counter
+from starlette.exceptions import HTTPException
+
+from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable, Unauthorized, Unavailable
+from codeforge.logs import logger
+
+log = logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 2
+
+
+def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
+    """One problem. `type` is a relative reference that the documentation resolves; `title` is the status's phrase."""
+    body = {"type": f"/problems/{code}", "title": HTTPStatus(status).phrase, "status": status, "code": code}
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    content = orjson.dumps(body | {"detail": detail} | extra)
+    return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem_of(error: CodeForgeError) -> Response:
+    """The project's own errors. The field is named in `field` and in the text."""
+    if isinstance(error, InvalidInput):
+        detail = f"{error.field}: {error.message}"
+        return problem(error.status, error.code, detail, field=error.field)
+    return problem(error.status, error.code, error.message)
+
+
+def install_problems(app: FastAPI, ledger_errors: Counter) -> None:
+    """Every error that leaves the app is a problem."""
+
+    @app.exception_handler(CodeForgeError)
+    async def own(request: Request, error: CodeForgeError) -> Response:
+        if isinstance(error, LedgerUnavailable):
+            ledger_errors.inc()
+        if isinstance(error, Unavailable):
+            log.warning("request_not_served", path=request.url.path, code=error.code, error=error.message)
+        elif not isinstance(error, Unauthorized) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.error("request_failed", path=request.url.path, code=error.code)
+        return problem_of(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def parameters(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:]) or "body"
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"{field}: {first['msg']}", field=field)
+
+    @app.exception_handler(HTTPException)
+    async def framework(request: Request, error: HTTPException) -> Response:
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+        return problem(error.status_code, code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    async def unknown(request: Request, error: Exception) -> Response:
+        log.exception("request_crashed", path=request.url.path, exc_info=error)
+        return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "an error of this service; it was logged")

@@ -1,0 +1,26 @@
+"""The API as a process."""
+
+import uvicorn
+
+from codeforge.api.app import create_app
+from codeforge.logs import configure_logs
+from codeforge.settings import Settings
+from codeforge.wiring import api_services
+
+GRACEFUL_S = 5
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Open event streams are closed after a few seconds; clients resume them."""
+    configure_logs(settings, "api")
+    app = create_app(settings, lambda: api_services(settings))
+    config = uvicorn.Config(
+        app,
+        host=settings.api_host,
+        port=settings.api_port,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACEFUL_S,
+        server_header=False,
+    )
+    uvicorn.Server(config).run()

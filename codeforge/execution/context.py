@@ -1,0 +1,159 @@
+"""The agent's context on the ledger: steps are journaled with the claim, so that a later attempt replays them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from codeforge.agent import ModelClient, ModelReply, ModelRequest, PageFetcher, SearchReply, WebSearch
+from codeforge.errors import FetchError, LedgerUnavailable, ModelError, ModelNotConfigured, TaskError
+from codeforge.execution.control import AttemptControl
+from codeforge.ledger.port import ClaimedTask, Ledger
+from codeforge.logs import logger
+from codeforge.results import Page, ResultModel
+from codeforge.task import ModelCall, Progress, Task
+
+log = logger(__name__)
+T = TypeVar("T", bound=BaseModel)
+Mode = Literal["auto", "standard", "rendered"]
+
+MAX_STEP_BYTES = 8 * 1024 * 1024
+
+
+class JournaledFailure(ResultModel):
+    """A fetch that failed for good, as the journal keeps it: a replay must not fetch again and find otherwise."""
+
+    code: str
+    message: str
+    url: str
+
+
+class FetchStep(ResultModel):
+    """What a fetch step left: a page or a failure."""
+
+    page: Page | None = None
+    failure: JournaledFailure | None = None
+
+
+class LedgerContext:
+    """`AgentContext` of one attempt."""
+
+    def __init__(
+        self,
+        claimed: ClaimedTask,
+        ledger: Ledger,
+        control: AttemptControl,
+        *,
+        model: ModelClient | None,
+        fetcher: PageFetcher,
+        search: WebSearch,
+    ) -> None:
+        self._claimed = claimed
+        self._claim = claimed.claim
+        self._ledger = ledger
+        self._control = control
+        self._model = model
+        self._fetcher = fetcher
+        self._search = search
+        self._seen: set[str] = set()
+
+    @property
+    def task(self) -> Task:
+        """See `AgentContext.task`."""
+        return self._claimed.task
+
+    @property
+    def cancelled(self) -> bool:
+        """See `AgentContext.cancelled`."""
+        return self._control.stopping
+
+    async def step(self, name: str, run: Callable[[], Awaitable[T]], returns: type[T]) -> T:
+        """See `AgentContext.step`."""
+        return await self._step(name, run, returns, lambda value: None)
+
+    async def _step(
+        self,
+        name: str,
+        run: Callable[[], Awaitable[T]],
+        returns: type[T],
+        cost: Callable[[T], ModelCall | None],
+    ) -> T:
+        if name in self._seen:
+            raise ValueError(f"step {name!r} was used twice in one attempt")
+        self._seen.add(name)
+        if name in self._claimed.journal:
+            return self._replayed(name, returns)
+        async with self._control:
+            value = await run()
+            text = value.model_dump_json().encode()
+            if len(text) > MAX_STEP_BYTES:
+                raise TaskError(f"step {name!r} left more than {MAX_STEP_BYTES} bytes", code="step_too_large")
+            await self._ledger.record_step(self._claim, name, text, cost(value))
+        return value
+
+    def _replayed(self, name: str, returns: type[T]) -> T:
+        try:
+            return returns.model_validate_json(self._claimed.journal[name])
+        except ValidationError as error:
+            raise TaskError(
+                f"the journal's step {name!r} does not fit this version of the agent", code="journal_mismatch"
+            ) from error
+
+    async def model(self, name: str, request: ModelRequest) -> ModelReply:
+        """See `AgentContext.model`."""
+
+        async def call() -> ModelReply:
+            if self._model is None:
+                raise TaskError("no model is configured", code=ModelNotConfigured.code, retryable=False)
+            key = f"{self.task.id}:{name}"
+            try:
+                return await self._model.complete(request, idempotency_key=key, fence=self._claim.fence)
+            except ModelError as error:
+                await self._count_failure(request.model or "default", error.code)
+                raise
+
+        def cost(reply: ModelReply) -> ModelCall:
+            return ModelCall(name, reply.model, reply.input_tokens, reply.output_tokens, reply.usd, reply.ms)
+
+        return await self._step(name, call, ModelReply, cost)
+
+    async def _count_failure(self, model: str, code: str) -> None:
+        try:
+            await self._ledger.add_counters({f"llm_requests:{model}:{code}": 1})
+        except LedgerUnavailable:
+            log.warning("model_failure_not_counted", task_id=self.task.id, code=code)
+
+    async def fetch(self, url: str, *, mode: Mode = "auto") -> Page:
+        """See `AgentContext.fetch`."""
+
+        async def fetch() -> FetchStep:
+            try:
+                return FetchStep(page=await self._fetcher.fetch(url, mode=mode))
+            except FetchError as error:
+                if error.retryable:
+                    raise  # a later attempt may fare better, so nothing is journaled
+                return FetchStep(failure=JournaledFailure(code=error.code, message=error.message, url=error.url))
+
+        step = await self._step(f"fetch:{mode}:{url}", fetch, FetchStep, lambda value: None)
+        if step.failure is not None:
+            raise FetchError(step.failure.message, code=step.failure.code, url=step.failure.url)
+        assert step.page is not None
+        return step.page
+
+    async def web_search(
+        self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int
+    ) -> SearchReply:
+        """See `AgentContext.web_search`."""
+        return await self.step(name, lambda: self._search.search(query, provider=provider, limit=limit), SearchReply)
+
+    async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
+        """See `AgentContext.emit`."""
+        await self._ledger.emit(self._claim, kind, orjson.dumps(dict(data)))
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        """See `AgentContext.progress`."""
+        await self._ledger.progress(self._claim, Progress(done, total, note[:200]))
+        # A long agent without a step would otherwise starve others that share the loop.
+        await asyncio.sleep(0)

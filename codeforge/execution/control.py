@@ -1,0 +1,58 @@
+"""What may end an attempt from outside, and when that is safe."""
+
+import asyncio
+from enum import StrEnum
+
+
+class StopReason(StrEnum):
+    """Why a running attempt was told to stop."""
+
+    CANCELLED = "cancelled"
+    DRAIN = "drain"
+
+
+class AttemptControl:
+    """Counts the steps in flight, parks new ones while the worker drains, and remembers why the attempt was stopped.
+
+    A step in flight may be a model call that is being paid for: a drain lets it finish and be journaled, and stops the
+    attempt when none is left.
+    """
+
+    def __init__(self) -> None:
+        self.reason: StopReason | None = None
+        self._in_flight = 0
+        self._task: asyncio.Task[None] | None = None
+
+    def attach(self, task: "asyncio.Task[None]") -> None:
+        """Names the asyncio task that runs the attempt."""
+        self._task = task
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the attempt was told to stop."""
+        return self.reason is not None
+
+    def stop(self, reason: StopReason) -> None:
+        """CANCELLED stops at once; DRAIN when no step is in flight."""
+        if self.reason is StopReason.CANCELLED:
+            return
+        self.reason = reason
+        if reason is StopReason.CANCELLED or self._in_flight == 0:
+            self.cut()
+
+    def cut(self) -> None:
+        """Cancels the attempt's task now."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    async def __aenter__(self) -> None:
+        """Enters a step; never returns while the attempt stops."""
+        if self.stopping:
+            await asyncio.get_running_loop().create_future()
+        self._in_flight += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leaves a step, journaled or failed."""
+        self._in_flight -= 1
+        if self.reason is StopReason.DRAIN and self._in_flight == 0:
+            self.cut()

@@ -1,0 +1,133 @@
+"""One worker process: its lease, the attempts that it runs, cancellation and drain."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from codeforge.agent import Agent
+from codeforge.background import keep_healthy
+from codeforge.errors import LedgerUnavailable, StaleClaim
+from codeforge.execution.attempt import AttemptRunner
+from codeforge.execution.control import AttemptControl, StopReason
+from codeforge.ledger.heartbeat import LeaseKeeper
+from codeforge.ledger.port import Ledger, WorkerRecord
+from codeforge.logs import logger
+from codeforge.worker_types import WorkerType
+
+log = logger(__name__)
+
+CLEANUP_S = 3.0
+"""How long after its drain a cut attempt may take to hand its task back."""
+
+
+class WorkerRuntime:
+    """What the broker's pool drives; see `codeforge.broker.runtime.TaskRuntime`.
+
+    `keeper` makes the process's lease keeper; `close` closes the clients that were made for this runtime.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        runner: AttemptRunner,
+        agents: Mapping[WorkerType, Agent],
+        *,
+        keeper: Callable[..., LeaseKeeper],
+        close: Callable[[], Awaitable[None]],
+        on_death: Callable[[], None],
+        health_file: Path | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._runner = runner
+        self._agents = agents
+        self._make_keeper = keeper
+        self._close = close
+        self._on_death = on_death
+        self._health_file = health_file
+        self._health: asyncio.Task[None] | None = None
+        self._running: dict[str, AttemptControl] = {}
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._keeper: LeaseKeeper | None = None
+        self._stopping = False
+        self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def start(self, slots: int) -> None:
+        """Takes the lease. Raises LedgerUnavailable."""
+        record = WorkerRecord(self.worker_id, list(self._agents), slots)
+        await self._ledger.renew_lease(record)
+        loop = asyncio.get_running_loop()
+        self._keeper = self._make_keeper(
+            record,
+            on_cancelled=lambda ids: loop.call_soon_threadsafe(self._cancel, ids),
+            on_death=self._on_death,
+        )
+        self._keeper.start()
+        if self._health_file is not None:
+            self._health = asyncio.create_task(keep_healthy(self._health_file))
+        log.info("worker_started", worker=self.worker_id, types=[kind.value for kind in self._agents], slots=slots)
+
+    async def run(self, task_id: str) -> None:
+        """Looks at the task: claims and runs it if it is there to be run."""
+        if self._stopping:
+            return  # not claimed: the reaper rings again for it
+        try:
+            claimed = await self._ledger.claim(task_id, self.worker_id, secrets.token_hex(8))
+        except (LedgerUnavailable, StaleClaim) as error:
+            log.warning("claim_failed", task_id=task_id, error=error.code)
+            return
+        if claimed is None:
+            return
+        control = AttemptControl()
+        attempt = asyncio.ensure_future(self._runner.run(claimed, self._agents[claimed.task.type], control))
+        control.attach(attempt)
+        self._running[task_id] = control
+        self._attempts.add(attempt)
+        if self._stopping:
+            control.stop(StopReason.DRAIN)
+        try:
+            await attempt
+        except LedgerUnavailable:
+            log.error("outcome_not_handed_in", task_id=task_id)
+        finally:
+            self._attempts.discard(attempt)
+            if self._running.get(task_id) is control:
+                del self._running[task_id]
+
+    def _cancel(self, task_ids: Sequence[str]) -> None:
+        for task_id in task_ids:
+            if control := self._running.get(task_id):
+                control.stop(StopReason.CANCELLED)
+
+    def stop_claiming(self) -> None:
+        """From now on no task is claimed. Safe to call from any thread."""
+        self._stopping = True
+
+    async def drain(self, deadline_s: float) -> None:
+        """Every attempt stops at its next step boundary and hands its task back; a step that is longer than
+        `deadline_s` is cut."""
+        self._stopping = True
+        for control in list(self._running.values()):
+            control.stop(StopReason.DRAIN)
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=deadline_s)
+        for control in list(self._running.values()):
+            control.cut()
+        if self._attempts:
+            _, pending = await asyncio.wait(self._attempts, timeout=CLEANUP_S)
+            if pending:
+                log.error("attempts_not_handed_back", count=len(pending))
+
+    async def stop(self) -> None:
+        """Ends the lease and closes the clients."""
+        if self._health is not None:
+            self._health.cancel()
+        if self._keeper is not None:
+            await asyncio.to_thread(self._keeper.stop)
+        try:
+            await self._ledger.end_lease(self.worker_id)
+        except LedgerUnavailable:
+            log.warning("lease_not_ended", worker=self.worker_id)
+        await self._close()

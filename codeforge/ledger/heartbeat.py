@@ -1,0 +1,81 @@
+"""Keeps a worker process's lease from a thread and a connection of its own, so that a busy loop cannot miss a beat."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from codeforge.ledger.port import WorkerRecord
+from codeforge.ledger.redis import worker_text
+from codeforge.ledger.scripts import script_text
+from codeforge.logs import logger
+
+log = logger(__name__)
+
+LONGEST_PAUSE_S = 1.0
+"""A cancelled task is heard of with a beat, and must stop within two seconds."""
+
+
+class LeaseKeeper:
+    """Renews one lease: one command a beat, however many tasks run.
+
+    `on_cancelled` gets the ids of cancelled tasks, and `on_death` is called when the thread dies; both are called in
+    the keeper's thread.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        worker: WorkerRecord,
+        *,
+        lease_s: float,
+        on_cancelled: Callable[[Sequence[str]], None],
+        on_death: Callable[[], None],
+    ) -> None:
+        self._worker = worker
+        self._lease_ms = int(lease_s * 1000)
+        self._pause_s = min(LONGEST_PAUSE_S, lease_s / 5)
+        self._on_cancelled = on_cancelled
+        self._on_death = on_death
+        self._stopping = threading.Event()
+        self._redis = redis.Redis.from_url(
+            address,
+            socket_timeout=lease_s / 3,
+            socket_connect_timeout=min(3.0, lease_s / 3),
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),  # the next beat is the retry
+        )
+        self._renew = self._redis.register_script(script_text("renew_lease"))
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops beating; the lease itself is ended by `Ledger.end_lease`."""
+        self._stopping.set()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(timeout=self._lease_ms / 1000)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(self._pause_s):
+                self._beat()
+        except BaseException:
+            log.exception("lease_keeper_died")
+            self._on_death()
+            raise
+        finally:
+            self._redis.close()
+
+    def _beat(self) -> None:
+        try:
+            cancelled = self._renew(args=[self._worker.id, self._lease_ms, worker_text(self._worker)])
+        except (redis.RedisError, OSError) as error:
+            log.warning("lease_not_renewed", error=type(error).__name__)
+            return
+        if cancelled:
+            self._on_cancelled([task_id.decode() for task_id in cancelled])

@@ -1,0 +1,1 @@
+"""The background processes: what `codeforge projector` and `codeforge reaper` run."""

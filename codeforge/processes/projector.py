@@ -1,0 +1,23 @@
+"""The projector as a process."""
+
+import asyncio
+
+from codeforge.background import Background
+from codeforge.logs import configure_logs
+from codeforge.projector_loop import ProjectorLoop
+from codeforge.settings import Settings
+from codeforge.wiring import projector_parts
+
+
+def serve(settings: Settings) -> None:
+    """Projects until SIGTERM. Constraints and collection are made at start where the stores are there already."""
+    configure_logs(settings, "projector")
+
+    async def main() -> None:
+        background = Background("projector", settings.health_file)
+        async with projector_parts(settings) as parts:
+            loop = ProjectorLoop(parts.outbox, parts.projector, parts.ledger, parts.graph, parts.vectors, background)
+            await background.run(loop.turn)
+            await loop.release()
+
+    asyncio.run(main())

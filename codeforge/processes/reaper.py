@@ -1,0 +1,23 @@
+"""The reaper as a process."""
+
+import asyncio
+
+from codeforge.background import Background
+from codeforge.logs import configure_logs
+from codeforge.reaping import Reaper
+from codeforge.settings import Settings
+from codeforge.wiring import reaper_ledger
+
+
+def serve(settings: Settings) -> None:
+    """Reaps until SIGTERM."""
+    configure_logs(settings, "reaper")
+
+    async def main() -> None:
+        background = Background("reaper", settings.health_file)
+        async with reaper_ledger(settings) as ledger:
+            reaper = Reaper(ledger, background)
+            await background.run(reaper.turn)
+            await reaper.step_down()
+
+    asyncio.run(main())

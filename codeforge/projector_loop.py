@@ -1,0 +1,91 @@
+"""The projector's loop: outbox -> stores -> settled. What a store cannot take now waits in the outbox."""
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+
+from codeforge.background import Background
+from codeforge.errors import EmbeddingsUnavailable, GraphUnavailable, VectorsUnavailable
+from codeforge.ledger.port import Ledger, Outbox, OutboxEntry
+from codeforge.logs import logger
+from codeforge.metrics import observed
+from codeforge.projection import ProjectionReport, Projector
+from codeforge.stores.ports import GraphStore, VectorStore
+
+log = logger(__name__)
+
+OWNERSHIP_S = 15.0
+MAX_ENTRIES = 100
+MAX_BYTES = 16 * 1024 * 1024
+WAIT_S = 2.0
+
+STORES = {GraphUnavailable: "graph", VectorsUnavailable: "vectors", EmbeddingsUnavailable: "embeddings"}
+
+
+class ProjectorLoop:
+    """One of several projectors; each owns some of the outbox's partitions."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        projector: Projector,
+        ledger: Ledger,
+        graph: GraphStore,
+        vectors: VectorStore,
+        background: Background,
+    ) -> None:
+        self._outbox = outbox
+        self._projector = projector
+        self._ledger = ledger
+        self._graph = graph
+        self._vectors = vectors
+        self._background = background
+        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._prepared = False
+
+    async def turn(self) -> None:
+        """Projects one batch, or waits for one. Raises Unavailable; the entries then stay where they are."""
+        partitions = await self._outbox.acquire(self._owner, OWNERSHIP_S)
+        if not partitions:
+            await self._background.pause(WAIT_S)
+            return
+        entries = await self._outbox.read(partitions, MAX_ENTRIES, MAX_BYTES)
+        if not entries:
+            await self._outbox.wait(partitions, WAIT_S)
+            return
+        try:
+            await self._prepare()
+            await self._project(entries)
+        except (GraphUnavailable, VectorsUnavailable, EmbeddingsUnavailable) as error:
+            await self._ledger.add_counters({f"store_errors:{STORES[type(error)]}": 1})
+            raise
+
+    async def _prepare(self) -> None:
+        """Constraints and collection come before the first write (a MERGE without a constraint makes duplicates)."""
+        if not self._prepared:
+            await self._graph.prepare()
+            await self._vectors.prepare()
+            self._prepared = True
+
+    async def _project(self, entries: Sequence[OutboxEntry]) -> None:
+        batch = [(entry.task, entry.calls) for entry in entries if entry.task is not None]
+        report = await self._projector.project(batch)
+        rejected = dict(report.rejected)
+        for task_id, reason in rejected.items():
+            log.error("row_rejected", task_id=task_id, reason=reason)
+        await self._outbox.settle(entries, rejected)
+        await self._ledger.add_counters(_counters(report, len(batch)))
+
+    async def release(self) -> None:
+        """Lets another projector take the partitions at once."""
+        await self._outbox.release(self._owner)
+
+
+def _counters(report: ProjectionReport, tasks: int) -> dict[str, float]:
+    counters: dict[str, float] = {"batch:count": 1, "batch:tasks": tasks}
+    if report.rejected:
+        counters["store_errors:rejected"] = len(report.rejected)
+    for store, seconds in report.seconds.items():
+        counters |= observed("projection", store, seconds)
+    return counters

@@ -1,0 +1,144 @@
+"""Use case: accepting tasks. A request is checked in full before anything is enqueued."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from codeforge.errors import InvalidInput, ModelNotConfigured, NotSupported
+from codeforge.identity import is_task_id, new_task_id
+from codeforge.inputs import INPUTS, TaskInput
+from codeforge.ledger.port import Idempotency, Ledger
+from codeforge.task import NewTask, Task, TaskState
+from codeforge.worker_types import SPECS, Priority, WorkerType
+
+MAX_DELAY_S = 30 * 86_400
+MAX_BATCH = 1_000
+
+LabelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w./-]+$")]
+LabelValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+class TaskRequest(BaseModel):
+    """The body of `POST /tasks`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    type: WorkerType = Field(description="Which worker type runs the task.")
+    input: dict[str, Any] = Field(description="The type's own input; see the guide for each type's fields.")
+    priority: Priority = Field(default=Priority.NORMAL, description="Strict order within a type.")
+    delay_s: float = Field(default=0.0, ge=0, le=MAX_DELAY_S, description="Seconds to wait before it is queued.")
+    timeout_s: int | None = Field(default=None, ge=1, description="Seconds that one attempt may take.")
+    max_attempts: int | None = Field(default=None, ge=1, le=20, description="Attempts before the task is dead.")
+    budget: dict[str, Any] | None = Field(default=None, description="Refused until it is enforced.")
+    webhook: dict[str, Any] | None = Field(default=None, description="Refused until it is enforced.")
+    labels: dict[LabelName, LabelValue] = Field(default={}, max_length=32, description="For filtering lists.")
+    parent_id: str | None = Field(default=None, description="A task of the same tenant that asked for this one.")
+
+
+class UrlGuard(Protocol):
+    """Port: the outgoing guard, as far as it needs no name resolution."""
+
+    def check_url(self, url: str, field: str) -> None:
+        """Raises BlockedAddress."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a client gets back; `created_at` is in milliseconds."""
+
+    id: str
+    type: WorkerType
+    state: TaskState
+    created_at: int
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Of a task that an earlier request made."""
+        return cls(task.id, task.type, task.state, task.created_at)
+
+
+class Submissions:
+    """Accepts tasks for one deployment."""
+
+    def __init__(self, ledger: Ledger, guard: UrlGuard, *, model_configured: bool) -> None:
+        self._ledger = ledger
+        self._guard = guard
+        self._model_configured = model_configured
+
+    async def submit(
+        self, tenant: str, requests: Sequence[TaskRequest], idempotency: Idempotency | None, *, batch: bool = False
+    ) -> tuple[Sequence["Accepted"], bool]:
+        """All or none; answers the tasks in order, and whether an earlier request had made them.
+
+        Raises InvalidInput (a batch's fields start with `tasks.<index>.`), ModelNotConfigured, IdempotencyConflict,
+        LedgerUnavailable.
+        """
+        new = [
+            self._checked(tenant, request, f"tasks.{index}." if batch else "") for index, request in enumerate(requests)
+        ]
+        submission = await self._ledger.submit(new, idempotency)
+        if submission.replayed:
+            return [Accepted.of(await self._ledger.get(tenant, task_id)) for task_id in submission.ids], True
+        return [Accepted(task.id, task.type, TaskState.QUEUED, submission.created_at) for task in new], False
+
+    def _checked(self, tenant: str, request: TaskRequest, prefix: str) -> NewTask:
+        for name in ("budget", "webhook"):
+            if getattr(request, name) is not None:
+                raise NotSupported(f"{name} is not enforced yet, so it is not accepted", field=prefix + name)
+        spec = SPECS[request.type]
+        if request.timeout_s is not None and request.timeout_s > spec.max_timeout_s:
+            raise InvalidInput(f"at most {spec.max_timeout_s} for {request.type.value}", field=f"{prefix}timeout_s")
+        if request.parent_id is not None and not is_task_id(request.parent_id):
+            raise InvalidInput("not a task id", field=f"{prefix}parent_id")
+        task_input = self._checked_input(request, f"{prefix}input")
+        if spec.needs_model and not self._model_configured:
+            raise ModelNotConfigured(
+                f"{request.type.value} tasks need a model: set CODEFORGE_OPENROUTER_API_KEY or CODEFORGE_LLM_BASE_URL"
+            )
+        return NewTask(
+            id=new_task_id(),
+            tenant=tenant,
+            type=request.type,
+            priority=request.priority,
+            input=task_input.model_dump_json(exclude_none=True).encode(),
+            labels=orjson.dumps(request.labels),
+            timeout_s=request.timeout_s or spec.timeout_s,
+            max_attempts=request.max_attempts or spec.max_attempts,
+            delay_s=request.delay_s,
+            parent_id=request.parent_id,
+        )
+
+    def _checked_input(self, request: TaskRequest, prefix: str) -> TaskInput:
+        try:
+            # Through JSON, whose strict mode knows enumerations and tuples by their JSON forms.
+            task_input = INPUTS[request.type].model_validate_json(orjson.dumps(request.input))
+        except ValidationError as error:
+            raise invalid_input(error, prefix) from None
+        except TypeError:
+            raise InvalidInput("an integer is out of range", field=prefix) from None
+        for field, url in task_input.outgoing_urls():
+            self._guard.check_url(url, f"{prefix}.{field}")
+        return task_input
+
+
+def invalid_input(error: ValidationError, prefix: str = "") -> InvalidInput:
+    """The first thing that pydantic found, as the project's own error; the value itself is not repeated."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    parts = [*([prefix] if prefix else []), *(str(part) for part in first["loc"])]
+    message = first["msg"].removeprefix("Value error, ")
+    return InvalidInput(message, field=".".join(parts) or "body")
+
+
+def idempotency_of(key: str | None, route: str, body: Mapping[str, Any]) -> Idempotency | None:
+    """The client's key with a hash of what it asked for. Raises InvalidInput for an unusable key."""
+    if key is None:
+        return None
+    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+        raise InvalidInput("1 to 255 printable ASCII characters", field="Idempotency-Key")
+    text = orjson.dumps([route, body], option=orjson.OPT_SORT_KEYS)
+    return Idempotency(key, hashlib.sha256(text).hexdigest())
