@@ -75,4 +75,4 @@ def titled(titles: Sequence[str], text: str) -> str:
         line = " ".join(title.split())[:MAX_TITLE_CHARS]
         if line and line not in above and not text.lstrip("# \t").startswith(line):
             above.append(line)
-    return "\n".join([*above, text])[:MAX_SEARCH_CHARS]
+    return "\n".join(part for part in [*above, text] if part)[:MAX_SEARCH_CHARS]

@@ -22,8 +22,9 @@ def scrape_fragment(task: Task, result: bytes) -> Fragment:
     """Raises pydantic.ValidationError when the result is no ScrapeResult.
 
     A page is searchable as a whole (kind `page`: title and beginning) and passage by passage (kind `chunk`, under its
-    title and headings). Measured with wordllama on ten short pages and 24 paraphrased queries, the page's own text
-    widened the lead of the right page over the next one by a tenth, and the titles over the passages by a third.
+    title and headings). Measured with wordllama on ten short pages and 24 paraphrased queries, as the mean lead in
+    cosine of the right page over the best wrong one: bare passages 0.107, under their titles 0.142, and with the
+    page's own text 0.151.
     """
     pages: dict[str, Page] = {}
     edges: list[Edge] = []

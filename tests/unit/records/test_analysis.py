@@ -1,0 +1,69 @@
+"""An analysis in the stores."""
+
+from codeforge.records import records_of
+from codeforge.results import AnalysisResult, Claim, ScrapeResult, Source
+from codeforge.worker_types import WorkerType
+from tests.unit.records.samples import edges, finished, nodes, page
+
+SENTENCE = "Reefs turn white when the sea is too warm [1]. "
+RESULT = AnalysisResult(
+    report=f"# Reefs\n\n{SENTENCE * 40}",
+    claims=[
+        Claim(text="Reefs turn white.", sources=[1, 1, 2, 9], supported=True),
+        Claim(text="Nobody knows why.", sources=[], supported=False),
+    ],
+    sources=[
+        Source(n=1, url="https://a.example/reefs", title="Reefs", excerpt=" Corals expel their algae. "),
+        Source(n=2, url="https://b.example/", title=""),
+    ],
+)
+QUESTION = b'{"question":"Why do reefs\\n turn white?","depth":2}'
+
+
+def test_the_report_is_an_artifact_and_searchable_in_parts_under_the_question() -> None:
+    task = finished(WorkerType.ANALYSIS, RESULT, input=QUESTION)
+
+    records = records_of(task, [])
+
+    (report,) = nodes(records, "Artifact")
+    assert report.props == {
+        "tenant": "acme",
+        "kind": "report",
+        "title": "Why do reefs turn white?",
+        "content": RESULT.report,
+    }
+    (produced,) = edges(records, "PRODUCED")
+    assert (produced.start, produced.end) == (("Task", task.id), ("Artifact", report.id))
+    parts = [text for text in records.texts if text.kind == "report"]
+    assert len(parts) > 1
+    assert all(part.text.startswith("Why do reefs turn white?\n") for part in parts)
+
+
+def test_claims_cite_excerpts_else_documents() -> None:
+    task = finished(WorkerType.ANALYSIS, RESULT, input=QUESTION)
+
+    records = records_of(task, [])
+
+    first, second = nodes(records, "Claim")
+    (excerpt,) = nodes(records, "Chunk")
+    with_excerpt, without = nodes(records, "Document")
+    assert first.props == {"tenant": "acme", "text": "Reefs turn white.", "supported": True}
+    assert second.props["supported"] is False
+    assert [edge.end[1] for edge in edges(records, "CLAIMED")] == [first.id, second.id]
+    assert [(edge.start[1], edge.end) for edge in edges(records, "CITES")] == [
+        (first.id, ("Chunk", excerpt.id)),
+        (first.id, ("Document", without.id)),
+    ]
+    assert excerpt.props["text"] == "Corals expel their algae."
+    assert [(edge.start[1], edge.end[1]) for edge in edges(records, "HAS_CHUNK")] == [(with_excerpt.id, excerpt.id)]
+    assert [text.text for text in records.texts if text.kind == "claim"] == ["Reefs turn white.", "Nobody knows why."]
+
+
+def test_a_source_is_the_document_that_a_scrape_stored_and_takes_nothing_from_it() -> None:
+    scrape = finished(WorkerType.SCRAPE, ScrapeResult(pages=[page("https://b.example", "Text", title="B")], failed=[]))
+    (scraped,) = nodes(records_of(scrape, []), "Document")
+
+    (_, source) = nodes(records_of(finished(WorkerType.ANALYSIS, RESULT, input=QUESTION), []), "Document")
+
+    assert source.id == scraped.id
+    assert source.props == {"tenant": "acme", "url": "https://b.example/"}

@@ -1,0 +1,115 @@
+"""The search use case."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from codeforge.errors import InvalidInput
+from codeforge.search import Search
+from codeforge.stores.ports import Hit, Point
+from codeforge.worker_types import WorkerType
+
+HIT = Hit(
+    id="8b1a7a2e-0000-5000-8000-000000000001",
+    score=0.5,
+    payload={
+        "task_id": "t1",
+        "type": "scrape",
+        "kind": "chunk",
+        "tenant": "acme",
+        "url": "https://a.example/",
+        "created_at": 1_700_000_000_123,
+        "text": "Some text.",
+    },
+)
+
+
+class Vectors:
+    """Answers with HIT and notes what it was asked."""
+
+    def __init__(self, hits: Sequence[Hit] = (HIT,)) -> None:
+        self.hits = list(hits)
+        self.asked: dict[str, Any] = {}
+
+    async def search(self, tenant: str, text: str, vector: Sequence[float], **narrowed: Any) -> list[Hit]:
+        self.asked = {"tenant": tenant, "text": text, "vector": vector, **narrowed}
+        return self.hits
+
+    async def upsert(self, points: Sequence[Point]) -> None: ...
+
+    async def count(self, tenant: str | None = None) -> int:
+        return len(self.hits)
+
+    async def prepare(self) -> None: ...
+
+    async def ping(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Embedder:
+    """Each text's vector is its length."""
+
+    dim = 1
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        return [[float(len(text))] for text in texts]
+
+    async def close(self) -> None: ...
+
+
+def test_a_hit_is_told_with_its_task_and_time() -> None:
+    (item,) = asyncio.run(Search(Vectors(), Embedder()).query("acme", "words"))
+
+    assert item.model_dump(mode="json") == {
+        "text": "Some text.",
+        "score": 0.5,
+        "task_id": "t1",
+        "url": "https://a.example/",
+        "type": "scrape",
+        "kind": "chunk",
+        "created_at": "2023-11-14T22:13:20.123000Z",
+    }
+    assert item.created_at == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
+
+
+def test_the_store_is_asked_for_the_tenant_by_words_and_vector() -> None:
+    vectors = Vectors()
+
+    asyncio.run(Search(vectors, Embedder()).query("acme", "  words ", WorkerType.SCRAPE, "page", 5))
+
+    assert vectors.asked == {
+        "tenant": "acme",
+        "text": "words",
+        "vector": [5.0],
+        "type": "scrape",
+        "kind": "page",
+        "limit": 5,
+    }
+
+
+def test_nothing_found_is_an_empty_list() -> None:
+    assert asyncio.run(Search(Vectors(hits=()), Embedder()).query("acme", "words")) == []
+
+
+@pytest.mark.parametrize("q", ["", "   ", "x" * 1_001])
+def test_a_query_that_is_empty_or_too_long_names_its_field(q: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        asyncio.run(Search(Vectors(), Embedder()).query("acme", q))
+
+    assert refusal.value.field == "q"
+
+
+@pytest.mark.parametrize("limit", [0, -1, 101])
+def test_a_limit_out_of_range_names_its_field(limit: int) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        asyncio.run(Search(Vectors(), Embedder()).query("acme", "words", limit=limit))
+
+    assert refusal.value.field == "limit"
+
+
+def test_the_longest_query_is_taken() -> None:
+    assert asyncio.run(Search(Vectors(), Embedder()).query("acme", "x" * 1_000))
