@@ -22,7 +22,7 @@ def projector() -> None:
 
     Several projectors share the outbox's partitions; each result is written by one of them.
     """
-    from codeforge.projection import serve
+    from codeforge.processes.projector import serve
 
     serve(load_settings())
 
@@ -33,6 +33,6 @@ def reaper() -> None:
 
     Of several reapers one is active; another takes over within seconds when it goes.
     """
-    from codeforge.reaping import serve
+    from codeforge.processes.reaper import serve
 
     serve(load_settings())

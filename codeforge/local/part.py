@@ -16,8 +16,12 @@ class Kind(Enum):
 
 
 START_STAGES: tuple[tuple[Kind, ...], ...] = ((Kind.ENGINE,), (Kind.SERVICE, Kind.WORKER))
-STOP_GRACE_S: dict[Kind, float] = {Kind.WORKER: 6.0, Kind.SERVICE: 1.5, Kind.ENGINE: 1.5}
-"""In the order of stopping: seconds from SIGTERM to SIGKILL. Their sum leaves a second of the promised ten."""
+STOP_S = 9.0
+"""Seconds for all children to end: a second less than is promised, for the supervisor itself."""
+
+STOP_RESERVE_S: dict[Kind, float] = {Kind.WORKER: 6.0, Kind.SERVICE: 1.5, Kind.ENGINE: 1.5}
+"""In the order of stopping: what each kind has of `STOP_S` at least, before SIGKILL. What one kind leaves, the next
+ones have too."""
 
 
 @dataclass(frozen=True, slots=True)

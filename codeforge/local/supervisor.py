@@ -10,7 +10,7 @@ from codeforge.local.child import Child
 from codeforge.local.data_dir import DataDir
 from codeforge.local.keeper import Keeper
 from codeforge.local.leftovers import note_children
-from codeforge.local.part import START_STAGES, STOP_GRACE_S, Kind, Part
+from codeforge.local.part import START_STAGES, STOP_RESERVE_S, STOP_S, Kind, Part
 
 HURRIED_GRACE_S: dict[Kind, float] = {Kind.WORKER: 0.0, Kind.SERVICE: 0.0, Kind.ENGINE: 1.0}
 KILL_S = 0.5
@@ -101,11 +101,14 @@ class Supervisor:
 
     async def _stop(self, halt: Halt) -> None:
         began = time.monotonic()
-        for kind, grace in STOP_GRACE_S.items():
+        reserved = sum(STOP_RESERVE_S.values())
+        for kind, reserve in STOP_RESERVE_S.items():
+            reserved -= reserve
             children = [keeper.child for keeper in self._keepers if keeper.part.kind is kind]
             running = [child for child in children if child is not None and child.running]
             if running:
                 self._say(f"stopping the {kind.value}")
+                grace = STOP_S - (time.monotonic() - began) - reserved
                 await stop_group(running, grace, HURRIED_GRACE_S[kind], halt.hurried)
         self._data_dir.children.unlink(missing_ok=True)
         self._say(f"stopped in {time.monotonic() - began:.1f} s")
