@@ -1,0 +1,31 @@
+"""One stack for the run, with a local site and a local model server beside it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.stack import Stack, running_stack
+from tests.servers.model import ModelServer
+from tests.servers.site import Site
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """The pages that tasks fetch."""
+    with Site() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[ModelServer]:
+    """The model's service."""
+    with ModelServer() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, site: Site, model: ModelServer) -> Iterator[Stack]:
+    """The stack that most tests share; they neither stop nor break it."""
+    settings = {"ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LLM_BASE_URL": model.url}
+    with running_stack(tmp_path_factory.mktemp("stack") / "data", settings) as running:
+        yield running

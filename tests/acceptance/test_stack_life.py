@@ -1,0 +1,69 @@
+"""The stack's own life: kills, a second start, a clean end."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.acceptance.stack import Stack, eventually, running_stack
+from tests.servers.site import Site
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SETTINGS = {"ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LEASE_S": "2"}
+
+
+def test_killed_worker_loses_no_task_and_a_second_start_finds_the_results(tmp_path: Path, site: Site) -> None:
+    with running_stack(tmp_path / "data", SETTINGS) as stack:
+        urls = [site.url(f"/short-wait?n={n}") for n in range(200)]
+        tasks = [{"type": "scrape", "input": {"urls": [url]}, "labels": {"run": "kill"}} for url in urls]
+        answer = stack.client.post("/tasks/batch", json={"tasks": tasks})
+        assert answer.status_code == 202
+        eventually(lambda: stack.queues()["scrape"]["running"] > 0, "running tasks", 20)
+        os.kill(stack.ready["pids"]["worker-scrape"], signal.SIGKILL)
+        eventually(lambda: _count(stack) == 200, "all 200 stored", 120)
+        assert stack.stop() == 0
+        _nothing_left(tmp_path)
+        stack.start()
+        assert _count(stack) == 200
+        one = stack.client.get("/tasks", params={"limit": 1}).json()["items"][0]["id"]
+        assert stack.task(one)["result"]["pages"]
+        assert stack.stop(signal.SIGTERM) == 0
+    _nothing_left(tmp_path)
+
+
+def _count(stack: Stack) -> int:
+    params: dict[str, str | int] = {"label": "run=kill", "state": "succeeded", "limit": 500}
+    return sum(item["stored"] for item in stack.client.get("/tasks", params=params).json()["items"])
+
+
+def _nothing_left(directory: Path) -> None:
+    """No process of the stack lives: each has the data directory in its command line, environment or folder."""
+
+    def left() -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.pid != os.getpid() and str(directory) in process.cwd():
+                    found.append(process.name())
+            except psutil.Error:
+                continue
+        return found
+
+    assert left() == []
+
+
+def test_idle_stack_is_small(stack: Stack) -> None:
+    assert stack.process is not None
+    root = psutil.Process(stack.process.pid)
+    resident = sum(process.memory_info().rss for process in [root, *root.children(recursive=True)])
+    assert resident < 1 << 30
+
+
+def test_dead_child_is_restarted_and_said_so(stack: Stack) -> None:
+    before = stack.ready["pids"]["reaper"]
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: stack.ready_file.exists() and stack.ready["pids"]["reaper"] != before, "a new reaper", 20)
+    assert "reaper" in stack.output.read_text()
