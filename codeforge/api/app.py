@@ -12,6 +12,7 @@ from codeforge.api.operations import health_routes, search_routes
 from codeforge.api.problems import install_problems
 from codeforge.api.task_reads import task_read_routes
 from codeforge.api.tasks import task_routes
+from codeforge.api.ui import ui_routes
 from codeforge.settings import Settings
 from codeforge.wiring import ApiServices
 
@@ -36,6 +37,7 @@ def create_app(settings: Settings, make_services: Callable[[], Awaitable[ApiServ
     app.include_router(task_read_routes(tenant_of))
     app.include_router(search_routes(tenant_of))
     app.include_router(health_routes(registry))
+    app.include_router(ui_routes())
     if not settings.api_keys:
         app.add_middleware(LoopbackOnly)
     return app

@@ -133,7 +133,7 @@ def _addresses(settings: Settings, ports: Mapping[str, int], data_dir: DataDir) 
 def _announce(addresses: Addresses, data_dir: DataDir, say: Say) -> None:
     say("")
     say(f"API     {addresses.api}")
-    say(f"UI      {addresses.api}/docs")
+    say(f"UI      {addresses.api}/ui")
     say(f"Flower  {addresses.flower}  user {addresses.flower_user}, password {addresses.flower_password}")
     say(f"Logs    {data_dir.root / 'logs'}")
     say("Ready. Ctrl-C stops everything.")
