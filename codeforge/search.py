@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from codeforge.errors import InvalidInput
 from codeforge.stores.ports import Embedder, Hit, VectorStore
@@ -14,7 +14,7 @@ MAX_LIMIT = 100
 
 class SearchItem(BaseModel):
     """One hit. `score` orders the hits of one query and compares across none; `url` is the page's, where there is
-    one; `created_at` is when the task was submitted, in UTC (ISO 8601 in JSON)."""
+    one; `created_at` is when the task was submitted, in UTC (in JSON: RFC 3339 with milliseconds, as tasks have it)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +25,10 @@ class SearchItem(BaseModel):
     type: str
     kind: str
     created_at: datetime
+
+    @field_serializer("created_at", when_used="json")
+    def _to_milliseconds(self, moment: datetime) -> str:
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Search:

@@ -71,7 +71,7 @@ def test_a_hit_is_told_with_its_task_and_time() -> None:
         "url": "https://a.example/",
         "type": "scrape",
         "kind": "chunk",
-        "created_at": "2023-11-14T22:13:20.123000Z",
+        "created_at": "2023-11-14T22:13:20.123Z",
     }
     assert item.created_at == datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC)
 
