@@ -39,3 +39,6 @@ class EdgeType(StrEnum):
 
 LABELS = tuple(label.value for label in Label)
 EDGE_TYPES = tuple(edge_type.value for edge_type in EdgeType)
+
+MAX_EDGES_PER_NODE = 20
+"""A neighbourhood of n nodes is given with at most n times as many edges: pages may all link to each other."""

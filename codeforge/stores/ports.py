@@ -46,8 +46,10 @@ class GraphStore(Protocol):
         ...
 
     async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None:
-        """The task's node with all that it called, fetched, produced, claimed, argued and its parents and
-        children: at most `limit` nodes. None when the tenant has no such task."""
+        """The task's node with all that it called, fetched, produced, claimed, argued, its parents and children, and
+        what those of them that are no tasks point to (chunks, links): at most `limit` nodes, at least the task, by
+        distance, label and id; and the edges among them, at most `MAX_EDGES_PER_NODE` times as many as `limit`.
+        None when the tenant has no such task."""
         ...
 
     async def ping(self) -> None:

@@ -1,0 +1,56 @@
+"""The Cypher that writes: idempotent statements, grouped into transactions.
+
+Labels and types cannot be parameters, so they are put into the text; they come from `graph_model` only, which
+`graph_rows` has checked.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from codeforge.stores.graph_model import LABELS
+from codeforge.stores.graph_rows import EdgeRows, NodeRows, Row
+
+STATEMENT_ROWS = 500
+TRANSACTION_ROWS = 1_000
+
+Statement = tuple[str, Sequence[Row]]
+"""Cypher text and its parameter `rows`."""
+
+PING = "RETURN 1"
+
+
+def constraint_statements() -> list[Statement]:
+    """Uniqueness of `id`, per label. Neo4j 5 and ArcadeDB take the same words."""
+    return [
+        (f"CREATE CONSTRAINT {label.lower()}_id IF NOT EXISTS FOR (n:{label}) REQUIRE n.id IS UNIQUE", [])
+        for label in LABELS
+    ]
+
+
+def transactions_of(groups: Sequence[NodeRows] | Sequence[EdgeRows]) -> Iterator[list[Statement]]:
+    """Statements of at most STATEMENT_ROWS rows, in the groups' order, as transactions of at most TRANSACTION_ROWS."""
+    transaction: list[Statement] = []
+    size = 0
+    for group in groups:
+        text = _node_text(group) if isinstance(group, NodeRows) else _edge_text(group)
+        for start in range(0, len(group.rows), STATEMENT_ROWS):
+            rows = group.rows[start : start + STATEMENT_ROWS]
+            if size + len(rows) > TRANSACTION_ROWS:
+                yield transaction
+                transaction, size = [], 0
+            transaction.append((text, rows))
+            size += len(rows)
+    if transaction:
+        yield transaction
+
+
+def _node_text(group: NodeRows) -> str:
+    """`+=` leaves other properties as they are and removes those that are null."""
+    return f"UNWIND $rows AS row MERGE (n:{group.label} {{id: row.id}}) SET n += row.props"
+
+
+def _edge_text(group: EdgeRows) -> str:
+    """A row whose ends are not both there matches nothing, and so writes nothing."""
+    return (
+        f"UNWIND $rows AS row MATCH (a:{group.start_label} {{id: row.start}}) "
+        f"MATCH (b:{group.end_label} {{id: row.end}}) MERGE (a)-[r:{group.type}]->(b) SET r += row.props"
+    )
