@@ -70,10 +70,10 @@ class RuntimeHost:
         runtime = self._runtime
         job.run(self._loop.loop, lambda: runtime.run(task_id))
 
-    def stop_claiming(self, then: Callable[[], None] | None = None) -> None:
-        """Passes the word on, on the loop, and calls `then` there. May be called in a signal handler: takes no lock."""
+    def stop_claiming(self) -> None:
+        """Passes the word on, on the loop. May be called in a signal handler: it takes no lock."""
         if self._runtime is not None and self._loop is not None and self._loop.running:
-            self._loop.loop.call_soon_threadsafe(self._stop_claiming, self._runtime, then)
+            self._loop.loop.call_soon_threadsafe(self._runtime.stop_claiming)
 
     def drain(self, deadline_s: float) -> concurrent.futures.Future[None]:
         """Starts the runtime's drain."""
@@ -93,12 +93,6 @@ class RuntimeHost:
                 logger.exception("the runtime did not stop cleanly")
         if not self._loop.stop(CLOSE_S):
             logger.error("the event loop did not end within %.0f s", CLOSE_S)
-
-    @staticmethod
-    def _stop_claiming(runtime: TaskRuntime, then: Callable[[], None] | None) -> None:
-        runtime.stop_claiming()
-        if then is not None:
-            then()
 
 
 def attach(app: Celery, host: RuntimeHost) -> None:

@@ -5,14 +5,13 @@ the thread waits while its coroutine runs on the loop. This gives what Celery's 
 limits, `terminate_job`, and a drain with a deadline.
 
 Every callback of Celery's is called in the worker's main thread, as its prefork pool does: they change the worker's
-state and use its broker connection. Pool threads and the loop hand them over through the hub.
+state and use its broker connection. Pool threads and the loop hand them over through a mailbox.
 """
 
 import logging
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -27,6 +26,7 @@ from celery.worker import state
 
 from codeforge.broker.host import RuntimeHost, host_of
 from codeforge.broker.job import Callbacks, Job, Limits
+from codeforge.broker.mailbox import Mailbox
 from codeforge.broker.threads import TaskThreads
 from codeforge.errors import CodeForgeError, SettingsError
 
@@ -53,10 +53,8 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         self._threads = TaskThreads(self.limit)
         self._jobs: dict[int, Job] = {}  # by pid; of the main thread
         self._pids = count(1)
+        self._mailbox = Mailbox()
         self._hub: Any = None
-        self._posted: deque[Callable[[], None]] = deque()
-        self._scheduled = False
-        self._news = threading.Event()
         self._closed = threading.Event()
         self._stop_by: float | None = None  # set while it stops; monotonic seconds
 
@@ -81,6 +79,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
     def register_with_event_loop(self, hub: Any) -> None:
         """At the start and after each reconnect, before the first task."""
         self._hub = hub
+        hub.add_reader(self._mailbox.fileno(), self._mailbox.run_posted)
 
     def on_apply(
         self,
@@ -101,7 +100,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
             accept_callback or _ignore, callback or _ignore, error_callback or _ignore, timeout_callback or _ignore
         )
         limits = Limits(soft_timeout or self.options.get("soft_timeout"), timeout or self.options.get("timeout"))
-        job = Job(next(self._pids), callbacks, limits, self._post)
+        job = Job(next(self._pids), callbacks, limits, self._mailbox.post)
         self._jobs[job.pid] = job
         self._threads.submit(partial(self._trace, job, partial(target, *args, **(kwargs or {}))))
         return job
@@ -179,16 +178,15 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
     def _serve_until(self, done: Callable[[], bool]) -> None:
         """Celery's hub stands still while the worker stops: callbacks and its timers (heartbeats) run here."""
         while not done() and self._stop_by is not None and time.monotonic() < self._stop_by:
-            self._news.wait(TICK_S)
-            self._news.clear()
-            self._run_posted()
+            self._mailbox.wait(TICK_S)
+            self._mailbox.run_posted()
             if self._hub is not None:
                 self._hub.fire_timers()
 
     # In the pool thread
 
     def _trace(self, job: Job, tracer: Callable[[], Any]) -> None:
-        self._post(partial(job.accept, time.monotonic()))
+        self._mailbox.post(partial(job.accept, time.monotonic()))
         try:
             with self._host.entered(job):
                 outcome = tracer()
@@ -196,47 +194,28 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
             report = partial(job.fail, ExceptionInfo())
         else:
             report = partial(job.succeed, outcome)
-        self._post(partial(self._finish, job, report))
+        self._mailbox.post(partial(self._finish, job, report))
 
-    # Between threads
-
-    def _post(self, call: Callable[[], None]) -> None:
-        """Has `call` run in the main thread, in the order of the posts."""
-        self._posted.append(call)
-        if self._stop_by is not None:
-            self._news.set()
-        elif self._hub is not None and not self._scheduled:
-            self._scheduled = True
-            self._hub.call_soon(self._run_posted)
-
-    def _run_posted(self) -> None:
-        self._scheduled = False  # before the first pop: whoever posts from here on schedules another run
-        while self._posted:
-            call = self._posted.popleft()
-            try:
-                call()
-            except Exception:  # out of the hub, it would end the worker
-                logger.exception("a callback of a task failed")
+    # In the main thread, by the mailbox or a signal
 
     def _finish(self, job: Job, report: Callable[[], None]) -> None:
         del self._jobs[job.pid]
         report()
 
     def _on_shutting_down(self, **_: Any) -> None:
-        """SIGTERM, SIGINT or SIGQUIT, in the signal handler: the hub may sleep for a second before it sees it."""
-        self._host.stop_claiming(then=self._wake_hub)
+        """SIGTERM, SIGINT or SIGQUIT, in the signal handler: the hub may sleep for a second before it looks."""
+        self._host.stop_claiming()
+        self._mailbox.wake()
+
+    # In the loop's thread
 
     def _on_loop_death(self) -> None:
-        """In the loop's thread. The worker stops with exit code 1, by force if it cannot in time."""
+        """The worker stops with exit code 1, by force if it cannot in time."""
         state.should_stop = EX_FAILURE
-        self._wake_hub()
+        self._mailbox.wake()
         if not self._closed.wait(EXIT_S):
             logger.critical("the worker did not stop after its event loop died; ending it")
             os._exit(EX_FAILURE)
-
-    def _wake_hub(self) -> None:
-        if self._hub is not None:
-            self._hub.call_soon(_ignore)
 
 
 def _ignore(*_: Any) -> None:

@@ -1,0 +1,1 @@
+"""Celery applications that the contract tests run in workers of their own."""

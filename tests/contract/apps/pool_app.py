@@ -1,0 +1,105 @@
+"""A worker with a scripted runtime: `celery -A tests.contract.apps.pool_app worker`.
+
+A task's id says what it does: `<word>-<milliseconds>-<anything>`. What happens is pushed onto the Redis list `log` as
+`<event> <task id>`.
+"""
+
+import asyncio
+import sys
+from functools import partial
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
+from redis.exceptions import ConnectionError
+
+from codeforge.broker.app import make_app
+from codeforge.broker.tasks import register
+from codeforge.errors import LedgerUnavailable
+from codeforge.settings import load_settings
+from codeforge.worker_types import served_types
+
+NO_START = "no-start"
+HANDED_BACK_FILE = "handed-back"
+
+
+class ScriptedRuntime:
+    def __init__(self, address: str, fault: str) -> None:
+        patience = Retry(ConstantBackoff(0.1), retries=50)  # outlives a restart of the server
+        self._redis = Redis.from_url(address, retry=patience, retry_on_error=[ConnectionError])
+        self._fault = fault
+        self._claiming = True
+        self._running: dict[str, asyncio.Task[Any]] = {}
+        self._peak = 0
+
+    async def start(self, slots: int) -> None:
+        if self._fault == NO_START:
+            raise LedgerUnavailable("the ledger at 127.0.0.1 does not answer")
+        await self._log(f"start {slots}")
+
+    async def run(self, task_id: str) -> None:
+        if not self._claiming:
+            await self._log(f"refused {task_id}")
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[task_id] = task
+        self._peak = max(self._peak, len(self._running))
+        await self._log(f"run {task_id}")
+        try:
+            await self._act(task_id)
+        except asyncio.CancelledError:
+            await self._log(f"cancelled {task_id}")
+            raise
+        finally:
+            del self._running[task_id]
+        await self._log(f"done {task_id}")
+
+    async def _act(self, task_id: str) -> None:
+        word, ms, *_ = task_id.split("-")
+        if word == "raise":
+            raise ValueError("an agent's fault")
+        if word == "exit":
+            sys.exit(3)
+        if word == "peak":
+            await self._log(f"peak {self._peak}")
+        if word == "stoploop":
+            asyncio.get_running_loop().stop()
+        if word == "stubborn":
+            await _ignore_cancellation(int(ms) / 1000)
+        await asyncio.sleep(int(ms) / 1000)
+
+    def stop_claiming(self) -> None:
+        self._claiming = False
+
+    async def drain(self, deadline_s: float) -> None:
+        await self._log(f"drain {deadline_s:g}")
+        if self._running:
+            _, late = await asyncio.wait(self._running.values(), timeout=deadline_s)
+            for task in late:
+                task.cancel()
+
+    async def stop(self) -> None:
+        await self._log("stop")
+        await self._redis.aclose()
+
+    async def _log(self, line: str) -> None:
+        await self._redis.rpush("log", line)
+
+
+async def _ignore_cancellation(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while loop.time() < until:
+        try:
+            await asyncio.sleep(until - loop.time())
+        except asyncio.CancelledError:
+            continue
+
+
+_settings = load_settings()
+_served = served_types(_settings.worker_type)
+app = make_app(_settings, _served)
+_fault = _settings.llm_model or ""  # a free text setting serves as the script's parameter
+register(app, _served, partial(ScriptedRuntime, _settings.redis_address, _fault), drain_s=_settings.drain_s)

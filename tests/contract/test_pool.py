@@ -1,0 +1,202 @@
+"""The asyncio pool in Celery's own worker: one worker that all these tests share."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+
+from codeforge.broker.app import make_app
+from codeforge.broker.message import ring
+from codeforge.settings import load_settings
+from codeforge.worker_types import Priority, WorkerType
+from tests.servers.celery_worker import CeleryWorker, wait_until
+from tests.servers.valkey import ValkeyServer
+
+SLOTS = 8
+
+
+@pytest.fixture(scope="module")
+def worker(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CeleryWorker]:
+    valkey_server.start()
+    valkey_server.flush()
+    settings = {"MAX_CONCURRENT_TASKS": str(SLOTS)}
+    directory: Path = tmp_path_factory.mktemp("pool")
+    process = CeleryWorker(valkey_server, directory, "tests.contract.apps.pool_app", settings=settings)
+    try:
+        process.wait_ready()
+        yield process
+    finally:
+        process.close()
+
+
+class Events:
+    """What a monitor such as Flower hears, from a listener on."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._seen: list[dict[str, Any]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._listen)
+
+    def __enter__(self) -> "Events":
+        self._thread.start()
+        wait_until(lambda: any(event["type"] == "worker-heartbeat" for event in self._seen), "a heartbeat event")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+    def of(self, task_id: str) -> list[str]:
+        """The events of a task, in order."""
+        return [event["type"] for event in list(self._seen) if event.get("uuid") == task_id]
+
+    def received(self, task_id: str) -> dict[str, Any]:
+        """Its `task-received` event."""
+        return next(e for e in list(self._seen) if e.get("uuid") == task_id and e["type"] == "task-received")
+
+    def wait(self, task_id: str, kind: str) -> None:
+        wait_until(lambda: kind in self.of(task_id), f"{kind} of {task_id}")
+
+    def _listen(self) -> None:
+        with self._app.connection_for_read() as connection:
+            receiver = self._app.events.Receiver(connection, handlers={"*": self._seen.append})
+            while not self._stop.is_set():
+                with suppress(TimeoutError):
+                    receiver.capture(limit=None, timeout=0.2, wakeup=False)
+
+
+@pytest.fixture(scope="module")
+def client(valkey_server: ValkeyServer, worker: CeleryWorker) -> Iterator[Celery]:
+    """An application that controls and watches the worker."""
+    with make_app(load_settings({"REDIS_URL": valkey_server.url}), (WorkerType.SCRAPE,)) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def events(client: Celery) -> Iterator[Events]:
+    with Events(client) as listener:
+        yield listener
+
+
+def limited(task_id: str, *, hard_s: float | None = None, soft_s: float | None = None) -> str:
+    """A message with Celery's own time limits."""
+    envelope = json.loads(ring(task_id, WorkerType.SCRAPE, Priority.NORMAL).body)
+    envelope["headers"]["timelimit"] = [hard_s, soft_s]
+    return json.dumps(envelope)
+
+
+def runs_another(worker: CeleryWorker, task_id: str) -> None:
+    """The pool is as good as new: it fills all of its slots once more."""
+    for number in range(SLOTS):
+        worker.send(f"sleep-1-{task_id}{number}")
+    worker.wait_log(*(f"done sleep-1-{task_id}{number}" for number in range(SLOTS)))
+
+
+def test_as_many_tasks_run_at_once_as_there_are_slots_and_no_more_are_taken(worker: CeleryWorker) -> None:
+    for number in range(SLOTS + 3):
+        worker.send(f"sleep-600-many{number}")
+    wait_until(lambda: worker.count("run") == SLOTS, "all slots busy")
+    assert worker.redis.llen("scrape") == 3  # nothing waits inside the worker, where no scaler sees it
+    wait_until(lambda: worker.count("done") == SLOTS + 3, "all done")
+    worker.send("peak-1-a")
+    wait_until(lambda: worker.count("peak") == 1, "the peak's report")
+    assert f"peak {SLOTS}" in worker.log
+
+
+def test_a_task_is_acknowledged_when_it_starts(worker: CeleryWorker) -> None:
+    worker.send("sleep-800-ack")
+    worker.wait_log("run sleep-800-ack")
+    wait_until(lambda: worker.redis.hlen("unacked") == 0, "the acknowledgement", deadline_s=0.7)
+    assert "done sleep-800-ack" not in worker.log
+
+
+def test_a_monitor_sees_every_step_with_the_tasks_id(worker: CeleryWorker, events: Events) -> None:
+    worker.send("sleep-1-seen")
+    events.wait("sleep-1-seen", "task-succeeded")
+    assert events.of("sleep-1-seen") == ["task-received", "task-started", "task-succeeded"]
+    received = events.received("sleep-1-seen")
+    assert (received["name"], received["args"]) == ("codeforge.scrape", "['sleep-1-seen']")
+
+
+def test_a_later_ring_names_its_task_as_root(worker: CeleryWorker, events: Events) -> None:
+    worker.push(ring("sleep-1-again", WorkerType.SCRAPE, Priority.NORMAL, 4).body)
+    events.wait("sleep-1-again:r4", "task-succeeded")
+    assert events.received("sleep-1-again:r4")["root_id"] == "sleep-1-again"
+
+
+@pytest.mark.parametrize("word", ["raise", "exit"])
+def test_a_task_that_raises_fails_and_harms_no_other(worker: CeleryWorker, events: Events, word: str) -> None:
+    worker.send(f"sleep-300-beside-{word}")
+    worker.send(f"{word}-0-a")
+    events.wait(f"{word}-0-a", "task-failed")
+    worker.wait_log(f"done sleep-300-beside-{word}")
+    worker.wait_output(f"Task codeforge.scrape[{word}-0-a] raised unexpected")
+    runs_another(worker, word)
+
+
+def test_the_soft_limit_cancels_the_coroutine_and_fails_the_task(worker: CeleryWorker, events: Events) -> None:
+    worker.push(limited("sleep-9000-soft", soft_s=0.2))
+    events.wait("sleep-9000-soft", "task-failed")
+    worker.wait_log("cancelled sleep-9000-soft")
+    worker.wait_output("Soft time limit (0.2s) exceeded for codeforge.scrape[sleep-9000-soft]")
+    worker.wait_output("raised unexpected: SoftTimeLimitExceeded(0.2)")
+
+
+def test_the_hard_limit_ends_the_task_once_and_frees_its_slot(worker: CeleryWorker, events: Events) -> None:
+    worker.push(limited("sleep-9000-hard", hard_s=0.2))
+    worker.wait_log("cancelled sleep-9000-hard")
+    runs_another(worker, "hard")
+    events.wait("sleep-1-hard0", "task-succeeded")
+    assert events.of("sleep-9000-hard") == ["task-received", "task-started", "task-failed"]
+    worker.wait_output("Hard time limit (0.2s) exceeded for codeforge.scrape[sleep-9000-hard]")
+
+
+def test_a_task_within_its_limits_is_left_alone(worker: CeleryWorker, events: Events) -> None:
+    worker.push(limited("sleep-50-within", soft_s=5, hard_s=9))
+    events.wait("sleep-50-within", "task-succeeded")
+
+
+def test_terminate_cancels_the_coroutine_and_reports_it_as_revoked(
+    worker: CeleryWorker, client: Celery, events: Events
+) -> None:
+    worker.send("sleep-9000-gone")
+    events.wait("sleep-9000-gone", "task-started")
+    client.control.revoke("sleep-9000-gone", terminate=True)
+    worker.wait_log("cancelled sleep-9000-gone")
+    runs_another(worker, "gone")
+    events.wait("sleep-1-gone0", "task-succeeded")
+    assert events.of("sleep-9000-gone") == ["task-received", "task-started", "task-revoked"]
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (ring("t1", WorkerType.CODING, Priority.NORMAL).body, "Received unregistered task of type 'codeforge.coding'"),
+        (json.dumps(json.loads(limited("t2")) | {"body": "no json"}), "Can't decode message body"),
+        (json.dumps(json.loads(limited("t3")) | {"content-type": "application/x-python-serialize"}), "Refusing"),
+        (limited("t4").replace('"headers"', '"footers"'), "Received and deleted unknown message"),
+        (json.dumps(json.loads(limited("t5")) | {"body": "[[], {}, {}]"}), "Task codeforge.scrape[t5] raised"),
+    ],
+)
+def test_a_message_that_makes_no_sense_is_dropped(worker: CeleryWorker, body: bytes | str, complaint: str) -> None:
+    worker.push(body)
+    worker.wait_output(complaint)
+    runs_another(worker, "after")
+
+
+def test_it_tells_its_numbers_and_refuses_to_change_them(worker: CeleryWorker, client: Celery) -> None:
+    (answer,) = client.control.broadcast("stats", reply=True, limit=1, timeout=5)
+    ((_, stats),) = answer.items()
+    assert stats["pool"]["max-concurrency"] == SLOTS
+    assert stats["pool"]["implementation"] == "codeforge.broker.pool:AsyncioPool"
+    assert stats["pool"]["processes"] == [worker.process.pid]
+    (answer,) = client.control.pool_grow(1, reply=True, limit=1, timeout=5)
+    ((_, refusal),) = answer.items()
+    assert "MAX_CONCURRENT_TASKS" in refusal["error"]
+    runs_another(worker, "numbers")
