@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from codeforge.errors import SettingsError
+from codeforge.local.arcadedb import USER as ARCADEDB_USER
 from codeforge.local.arcadedb import arcadedb_spec
 from codeforge.local.data_dir import DataDir
 from codeforge.local.llm import local_llm_spec
@@ -105,7 +106,7 @@ def _graph(ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[str,
     spec = arcadedb_spec(data_dir.root / "graph", ports["bolt"], ports["graph_http"], password)
     return Part(spec, Kind.ENGINE), {
         "neo4j_uri": f"bolt://{LOOPBACK}:{ports['bolt']}",
-        "neo4j_user": "root",
+        "neo4j_user": ARCADEDB_USER,
         "neo4j_password": password.get_secret_value(),
     }
 
