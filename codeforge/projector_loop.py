@@ -1,12 +1,13 @@
 """The projector's loop: outbox -> stores -> settled. What a store cannot take now waits in the outbox."""
 
+import asyncio
 import os
 import secrets
 import socket
 from collections.abc import Sequence
 
 from codeforge.background import Background
-from codeforge.errors import EmbeddingsUnavailable, GraphUnavailable, VectorsUnavailable
+from codeforge.errors import EmbeddingsUnavailable, GraphUnavailable, LedgerUnavailable, VectorsUnavailable
 from codeforge.ledger.port import Ledger, Outbox, OutboxEntry
 from codeforge.logs import logger
 from codeforge.metrics import observed
@@ -70,12 +71,26 @@ class ProjectorLoop:
 
     async def _project(self, entries: Sequence[OutboxEntry]) -> None:
         batch = [(entry.task, entry.calls) for entry in entries if entry.task is not None]
-        report = await self._projector.project(batch)
+        keeper = asyncio.create_task(self._keep_ownership())
+        try:
+            report = await self._projector.project(batch)
+        finally:
+            keeper.cancel()
         rejected = dict(report.rejected)
         for task_id, reason in rejected.items():
             log.error("row_rejected", task_id=task_id, reason=reason)
         await self._outbox.settle(entries, rejected)
         await self._ledger.add_counters(_counters(report, len(batch)))
+
+    async def _keep_ownership(self) -> None:
+        """A large batch may take longer than the ownership lasts. Losing it is harmless (writes are idempotent), but
+        two writers of one row cost both of them retries."""
+        while True:
+            await asyncio.sleep(OWNERSHIP_S / 3)
+            try:
+                await self._outbox.acquire(self._owner, OWNERSHIP_S)
+            except LedgerUnavailable as error:
+                log.warning("ownership_not_renewed", error=error.message)
 
     async def release(self) -> None:
         """Lets another projector take the partitions at once."""
