@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from codeforge.agent import AgentContext
 from codeforge.errors import FetchError
 from codeforge.inputs import CrawlOptions, ScrapeInput
-from codeforge.records.urls import canonical_url
 from codeforge.results import FailedPage, Page, ScrapeResult
+from codeforge.urls import canonical_url
 from codeforge.worker_types import WorkerType
 from workers.parallel import in_parallel
 

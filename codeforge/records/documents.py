@@ -9,9 +9,9 @@ fetched again.
 
 from codeforge.records.chunks import TextChunk
 from codeforge.records.identity import content_hash, stable_id
-from codeforge.records.urls import canonical_url, is_web_url
 from codeforge.stores.graph_model import EdgeType, Label
 from codeforge.stores.ports import Edge, Node, Scalar
+from codeforge.urls import canonical_url, is_web_url
 
 MAX_LINKS = 500
 """Links kept of one page, as property and as edges."""

@@ -7,11 +7,11 @@ from codeforge.records.chunks import TextChunk, chunk_markdown
 from codeforge.records.documents import chunk_node, document_id, has_chunk, kept_links
 from codeforge.records.identity import stable_id
 from codeforge.records.model import MAX_TITLE_CHARS, Fragment, SearchText, titled
-from codeforge.records.urls import canonical_url
 from codeforge.results import Page, ScrapeResult
 from codeforge.stores.graph_model import EdgeType, Label
 from codeforge.stores.ports import Edge, Node, Scalar
 from codeforge.task import Task
+from codeforge.urls import canonical_url
 
 PAGE_TEXT_CHARS = 1_000
 MAX_LINK_EDGES = 20_000

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeforge.records.urls import canonical_url, is_web_url
+from codeforge.urls import canonical_url, is_web_url
 
 
 @pytest.mark.parametrize(
