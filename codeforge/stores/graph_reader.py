@@ -19,7 +19,7 @@ _NODES = (
 )
 
 _EDGES = (
-    "MATCH (a:{label}) WHERE a.id IN $starts MATCH (a)-[r]->(b) WHERE b.id IN $ends "
+    "MATCH (a:{label}) WHERE a.id IN $starts MATCH (a)-[r]->(b) WHERE labels(b)[0] + ' ' + b.id IN $ends "
     "RETURN type(r) AS type, a.id AS start, labels(b)[0] AS label, b.id AS end, properties(r) AS props "
     "ORDER BY type, start, label, end LIMIT $limit"
 )
@@ -48,20 +48,21 @@ async def read_neighbourhood(
     return GraphBatch(list(found.values()), await _edges(transaction, found, limit * MAX_EDGES_PER_NODE))
 
 
-async def _edges(transaction: AsyncManagedTransaction, ends: Iterable[End], limit: int) -> list[Edge]:
-    """The edges among these nodes. One query per label: an index serves one label."""
-    known = set(ends)
-    ids = [id_ for _, id_ in known]
+async def _edges(transaction: AsyncManagedTransaction, nodes: Iterable[End], limit: int) -> list[Edge]:
+    """The edges among these nodes. One query per label: an index serves one label. Two labels may know the same id,
+    so a node is named by both."""
+    known = set(nodes)
+    ends = [f"{label} {id_}" for label, id_ in known]
     edges: list[Edge] = []
     for label in LABELS:
         starts = [id_ for its_label, id_ in known if its_label == label]
         if not starts or len(edges) >= limit:
             continue
-        parameters = {"starts": starts, "ends": ids, "limit": limit - len(edges)}
-        for record in await _fetched(transaction, _EDGES.format(label=label), parameters):
-            end = (record["label"], record["end"])
-            if end in known:  # two labels may know the same id
-                edges.append(Edge(record["type"], (label, record["start"]), end, record["props"]))
+        parameters = {"starts": starts, "ends": ends, "limit": limit - len(edges)}
+        edges += [
+            Edge(found["type"], (label, found["start"]), (found["label"], found["end"]), found["props"])
+            for found in await _fetched(transaction, _EDGES.format(label=label), parameters)
+        ]
     return edges
 
 

@@ -1,0 +1,66 @@
+"""Engines under the contracts. Real servers that only some machines have are found by the environment."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from pydantic import SecretStr
+
+from tests.contract.graph_engines import BoltEngine, GraphEngine, MemoryEngine
+from tests.servers.arcadedb import ArcadeDbServer
+
+REQUIRE_LANES = "CODEFORGE_REQUIRE_LANES"
+NEO4J_URI = "CODEFORGE_TEST_NEO4J_URI"
+NEO4J_PASSWORD = "CODEFORGE_TEST_NEO4J_PASSWORD"
+
+
+def lane_address(variable: str, how: str) -> str:
+    """The address of a server that someone started for these tests. Without one the test is skipped, and fails where
+    every lane is required."""
+    address = os.environ.get(variable)
+    if address:
+        return address
+    message = f"{variable} is not set; to run this lane: {how}"
+    if os.environ.get(REQUIRE_LANES):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def arcadedb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArcadeDbServer]:
+    """One real ArcadeDB for the whole run."""
+    server = ArcadeDbServer(tmp_path_factory.mktemp("arcadedb"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def arcadedb(arcadedb_server: ArcadeDbServer) -> BoltEngine:
+    """The run's ArcadeDB, with what earlier tests left in it."""
+    arcadedb_server.start()
+    return BoltEngine(arcadedb_server.uri, arcadedb_server.user, arcadedb_server.password, arcadedb_server)
+
+
+@pytest.fixture
+def neo4j_server() -> BoltEngine:
+    """A real Neo4j, with what earlier tests left in it."""
+    uri = lane_address(NEO4J_URI, "python -m tests.servers.neo4j -- python -m pytest tests/contract")
+    password = os.environ.get(NEO4J_PASSWORD)
+    return BoltEngine(uri, "neo4j", SecretStr(password) if password else None)
+
+
+@pytest.fixture(params=["memory", "arcadedb", "neo4j_server"])
+def graph_engine(request: pytest.FixtureRequest) -> GraphEngine:
+    """Each engine in turn."""
+    if request.param == "memory":
+        return MemoryEngine()
+    engine: GraphEngine = request.getfixturevalue(request.param)
+    return engine
+
+
+@pytest.fixture(params=["arcadedb", "neo4j_server"])
+def bolt_engine(request: pytest.FixtureRequest) -> BoltEngine:
+    """Each real server in turn."""
+    engine: BoltEngine = request.getfixturevalue(request.param)
+    return engine

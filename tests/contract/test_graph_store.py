@@ -1,0 +1,264 @@
+"""What every graph store promises: the fake, the embedded ArcadeDB and a real Neo4j."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+import pytest
+
+from codeforge.errors import GraphUnavailable, RowRejected
+from codeforge.stores.graph_model import MAX_EDGES_PER_NODE
+from codeforge.stores.graph_rows import MAX_ID_BYTES
+from codeforge.stores.ports import Edge, GraphBatch, GraphStore, Node, Scalar
+from tests.contract.graph_engines import GraphEngine, opened
+
+pytestmark = pytest.mark.anyio
+
+End = tuple[str, str]
+
+
+@pytest.fixture
+def key() -> str:
+    """Begins every id of a test: the engines keep what other tests wrote."""
+    return f"{uuid4()}-"
+
+
+def node(end: End, **props: Scalar) -> Node:
+    return Node(*end, {"tenant": "acme", **props})
+
+
+def ends(batch: GraphBatch | None) -> set[End]:
+    assert batch is not None
+    return {(found.label, found.id) for found in batch.nodes}
+
+
+def triples(batch: GraphBatch | None) -> set[tuple[str, End, End]]:
+    assert batch is not None
+    return {(edge.type, edge.start, edge.end) for edge in batch.edges}
+
+
+async def read(store: GraphStore, task_id: str, tenant: str = "acme", limit: int = 100) -> GraphBatch:
+    found = await store.neighbourhood(tenant, task_id, limit)
+    assert found is not None
+    return found
+
+
+async def test_prepare_may_be_repeated_and_run_at_once(graph_engine: GraphEngine) -> None:
+    async with opened(graph_engine) as store, opened(graph_engine) as other:
+        await asyncio.gather(*(each.prepare() for each in (store, other, store)))
+        await store.ping()
+
+
+async def test_a_node_written_twice_is_one_with_the_later_properties(graph_engine: GraphEngine, key: str) -> None:
+    task = ("Task", f"{key}t")
+    first: dict[str, Scalar] = {"state": "running", "attempts": 1, "usd": 0.25, "done": False, "tags": ["b", "a"]}
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(task, **first)], []))
+        await store.write(GraphBatch([node(task, state="succeeded", attempts=2)], []))
+        (found,) = (await read(store, task[1])).nodes
+    assert found == node(task, **{**first, "state": "succeeded", "attempts": 2})
+    assert [type(found.props[name]) for name in ("attempts", "usd", "done", "tags")] == [int, float, bool, list]
+    assert await graph_engine.count_nodes("Task", key) == 1
+
+
+async def test_none_removes_a_property_and_is_never_read(graph_engine: GraphEngine, key: str) -> None:
+    task, document = ("Task", f"{key}t"), ("Document", f"{key}d")
+    edge = Edge("FETCHED", task, document, {"status": 200, "note": "slow"})
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(task, title="old", url=None), node(document)], [edge]))
+        await store.write(GraphBatch([node(task, title=None)], [Edge("FETCHED", task, document, {"note": None})]))
+        found = await read(store, task[1])
+    assert found.nodes[0].props == {"tenant": "acme"}
+    assert found.edges == [Edge("FETCHED", task, document, {"status": 200})]
+
+
+async def test_a_node_given_twice_in_a_batch_is_written_once(graph_engine: GraphEngine, key: str) -> None:
+    task, document = ("Task", f"{key}t"), ("Document", f"{key}d")
+    edge = Edge("FETCHED", task, document)
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(task, a=1, b=1), node(document), node(task, b=2)], [edge, edge]))
+        found = await read(store, task[1])
+    assert dict(found.nodes[0].props) == {"tenant": "acme", "a": 1, "b": 2}
+    assert await graph_engine.count_edges("FETCHED", key) == 1
+
+
+async def test_an_edge_written_twice_is_one_with_the_later_properties(graph_engine: GraphEngine, key: str) -> None:
+    task, document = ("Task", f"{key}t"), ("Document", f"{key}d")
+    async with opened(graph_engine) as store:
+        for status in (500, 200):
+            edge = Edge("FETCHED", task, document, {"status": status})
+            await store.write(GraphBatch([node(task), node(document)], [edge]))
+        assert (await read(store, task[1])).edges == [Edge("FETCHED", task, document, {"status": 200})]
+    assert await graph_engine.count_edges("FETCHED", key) == 1
+
+
+async def test_an_edge_without_both_ends_is_left_out(graph_engine: GraphEngine, key: str) -> None:
+    task, document, missing = ("Task", f"{key}t"), ("Document", f"{key}d"), ("Document", f"{key}missing")
+    edges = [Edge("FETCHED", task, document), Edge("FETCHED", task, missing), Edge("LINKS_TO", missing, document)]
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(task), node(document)], edges))
+        assert triples(await read(store, task[1])) == {("FETCHED", task, document)}
+    assert await graph_engine.count_nodes("Document", key) == 1
+
+
+async def test_a_parent_that_is_not_stored_yet_is_not_found(graph_engine: GraphEngine, key: str) -> None:
+    parent, child = ("Task", f"{key}parent"), ("Task", f"{key}child")
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([Node(*parent), node(child)], [Edge("CHILD_OF", child, parent)]))
+        assert await store.neighbourhood("acme", parent[1], 10) is None
+        assert ends(await read(store, child[1])) == {child}
+        await store.write(GraphBatch([node(parent)], []))
+        assert triples(await read(store, parent[1])) == {("CHILD_OF", child, parent)}
+
+
+async def test_the_neighbourhood_is_what_the_task_did_and_no_other_task_s(graph_engine: GraphEngine, key: str) -> None:
+    names = ("parent", "task", "child", "grandchild")
+    parent, task, child, grandchild = tasks = [("Task", f"{key}{name}") for name in names]
+    page, linked, childs_page = documents = [("Document", f"{key}{name}") for name in ("page", "linked", "childs")]
+    chunk = ("Chunk", f"{key}chunk")
+    edges = [
+        Edge("CHILD_OF", task, parent),
+        Edge("CHILD_OF", child, task),
+        Edge("CHILD_OF", grandchild, child),
+        Edge("FETCHED", task, page),
+        Edge("FETCHED", child, childs_page),
+        Edge("FETCHED", grandchild, page),
+        Edge("HAS_CHUNK", page, chunk),
+        Edge("LINKS_TO", page, linked),
+        Edge("LINKS_TO", linked, page),
+    ]
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(end) for end in (*tasks, *documents, chunk)], edges))
+        found = await read(store, task[1])
+    assert found.nodes[0] == node(task)
+    assert ends(found) == {task, parent, child, page, chunk, linked}
+    assert triples(found) == {(e.type, e.start, e.end) for e in edges if {e.start, e.end} <= ends(found)}
+
+
+async def test_tenants_never_meet(graph_engine: GraphEngine, key: str) -> None:
+    task, mine, theirs = ("Task", f"{key}t"), ("Document", f"{key}mine"), ("Document", f"{key}theirs")
+    edges = [Edge("FETCHED", task, mine), Edge("FETCHED", task, theirs), Edge("LINKS_TO", mine, theirs)]
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(task), node(mine), node(theirs, tenant="globex")], edges))
+        assert await store.neighbourhood("globex", task[1], 10) is None
+        assert await store.neighbourhood("acme", f"{key}nothing", 10) is None
+        assert ends(await read(store, task[1])) == {task, mine}
+
+
+async def test_the_limit_counts_nodes_and_the_nearest_come_first(graph_engine: GraphEngine, key: str) -> None:
+    task = ("Task", f"{key}t")
+    pages = [("Document", f"{key}{index:02}") for index in range(30)]
+    chunks = [("Chunk", f"{key}{index:02}") for index in range(30)]
+    edges = [Edge("FETCHED", task, page) for page in pages]
+    edges += [Edge("HAS_CHUNK", page, chunk) for page, chunk in zip(pages, chunks, strict=True)]
+    edges += [Edge("LINKS_TO", one, other) for one in pages for other in pages if one != other]
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(end) for end in (task, *pages, *chunks)], edges))
+        found = {limit: await read(store, task[1], limit=limit) for limit in (0, 1, 10, 31, 40, 100)}
+    assert [len(batch.nodes) for batch in found.values()] == [1, 1, 10, 31, 40, 61]
+    assert ends(found[10]) == {task, *pages[:9]}
+    assert ends(found[40]) == {task, *pages, *chunks[:9]}
+    assert len(found[31].edges) == 31 * MAX_EDGES_PER_NODE
+    assert len(triples(found[100])) == len(edges)
+
+
+async def test_two_thousand_nodes_in_one_batch(graph_engine: GraphEngine, key: str) -> None:
+    tasks = [("Task", f"{key}{index:04}") for index in range(100)]
+    pages = [("Document", f"{key}{index:04}") for index in range(1_900)]
+    edges = [Edge("FETCHED", tasks[index % 100], page) for index, page in enumerate(pages)]
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(end, text="word " * 50) for end in (*pages, *tasks)], edges))
+        assert len((await read(store, tasks[-1][1])).nodes) == 20
+    assert await graph_engine.count_nodes("Document", key) == 1_900
+    assert await graph_engine.count_edges("FETCHED", key) == 1_900
+
+
+async def test_writers_of_the_same_nodes_make_no_duplicates(graph_engine: GraphEngine, key: str) -> None:
+    task = ("Task", f"{key}t")
+    pages = [("Document", f"{key}{index:03}") for index in range(120)]
+    edges = [Edge("FETCHED", task, page) for page in pages]
+    edges += [Edge("LINKS_TO", pages[0], page) for page in pages[1:]]
+
+    async def write(store: GraphStore, writer: int) -> None:
+        turned = pages[writer * 30 :] + pages[: writer * 30]
+        for start in range(0, len(turned), 40):
+            part = turned[start : start + 40]
+            wanted = [edge for edge in edges if edge.end in part]
+            await store.write(GraphBatch([node(end, writer=writer) for end in (task, pages[0], *part)], wanted))
+
+    async with opened(graph_engine) as one, opened(graph_engine) as two:
+        await asyncio.gather(*(write(store, writer) for writer, store in enumerate((one, two, one, two))))
+    assert await graph_engine.count_nodes("Task", key) == 1
+    assert await graph_engine.count_nodes("Document", key) == len(pages)
+    assert await graph_engine.count_edges("FETCHED", key) == len(pages)
+    assert await graph_engine.count_edges("LINKS_TO", key) == len(pages) - 1
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Node("Task", "x", {"tenant": "acme", "value": {"a": 1}}),  # type: ignore[dict-item]
+        Node("Task", "x", {"tenant": "acme", "value": [1, "a"]}),  # type: ignore[list-item]
+        Node("Task", "x", {"tenant": "acme", "value": 1 << 63}),
+        Node("Task", "x", {"tenant": "acme", "value": float("nan")}),
+        Node("Task", "x", {"tenant": "acme", "value": "\ud800"}),
+        Node("Task", "x", {"tenant": "acme", "id": "y"}),
+        Node("Task", "x", {"tenant": "acme", "a-b": 1}),
+        Node("Task", "x", {"title": "nobody's"}),
+        Node("Task", "", {"tenant": "acme"}),
+        Node("Task", "x" * (MAX_ID_BYTES + 1), {"tenant": "acme"}),
+        Node("Task) DETACH DELETE n //", "x", {"tenant": "acme"}),
+    ],
+    ids=["map", "mixed", "65-bit", "nan", "surrogate", "id", "name", "tenant", "no-id", "long-id", "label"],
+)
+async def test_a_bad_node_is_refused_before_anything_is_written(graph_engine: GraphEngine, key: str, bad: Node) -> None:
+    async with opened(graph_engine) as store:
+        with pytest.raises(RowRejected):
+            await store.write(GraphBatch([node(("Task", f"{key}good")), bad], []))
+    assert await graph_engine.count_nodes("Task", key) == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Edge("CHILD_OF]->() DETACH DELETE a //", ("Task", "x"), ("Task", "y")),
+        Edge("CHILD_OF", ("Nothing", "x"), ("Task", "y")),
+        Edge("CHILD_OF", ("Task", "x"), ("Task", "")),
+        Edge("CHILD_OF", ("Task", "x"), ("Task", "y"), {"value": {"a": 1}}),  # type: ignore[dict-item]
+    ],
+    ids=["type", "label", "no-id", "map"],
+)
+async def test_a_bad_edge_is_refused_before_anything_is_written(graph_engine: GraphEngine, key: str, bad: Edge) -> None:
+    async with opened(graph_engine) as store:
+        with pytest.raises(RowRejected):
+            await store.write(GraphBatch([node(("Task", f"{key}good"))], [bad]))
+    assert await graph_engine.count_nodes("Task", key) == 0
+
+
+async def test_an_unreachable_server_is_said_so_in_time(graph_engine: GraphEngine, key: str) -> None:
+    store = graph_engine.unreachable(timeout_s=1.0)
+    task = GraphBatch([node(("Task", f"{key}t"))], [])
+    calls: list[Callable[[], Awaitable[object]]] = [
+        store.prepare,
+        store.ping,
+        lambda: store.write(task),
+        lambda: store.neighbourhood("acme", "t", 10),
+    ]
+    for call in calls:
+        start = time.monotonic()
+        with pytest.raises(GraphUnavailable):
+            await call()
+        assert time.monotonic() - start < 2.0
+    await store.close()
+
+
+async def test_lost_connections_do_not_lose_a_write(graph_engine: GraphEngine, key: str) -> None:
+    task, document = ("Task", f"{key}t"), ("Document", f"{key}d")
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(task)], []))
+        await graph_engine.drop_connections()
+        await store.write(GraphBatch([node(document)], [Edge("FETCHED", task, document)]))
+        await graph_engine.drop_connections()
+        await store.ping()
+        assert ends(await read(store, task[1])) == {task, document}
