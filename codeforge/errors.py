@@ -5,7 +5,8 @@
     ├── StackError               `codeforge up` cannot start, or a part of it cannot be kept running
     ├── RequestError             the client's fault; nothing was enqueued
     │   ├── InvalidInput             422 names the field
-    │   │   └── BlockedAddress           422 an outgoing address that the guard refuses
+    │   │   ├── BlockedAddress           422 an outgoing address that the guard refuses
+    │   │   └── UnknownParent            422 the tenant has no such task
     │   ├── NotSupported             422 a field that nothing enforces yet
     │   ├── BadRequest               400 the body is no JSON
     │   ├── BodyTooLarge             413
@@ -25,6 +26,7 @@
     └── TaskError                how a task fails; recorded in its `error`
         ├── TaskTimeout
         ├── ModelError               the model's service failed, refused or answered nonsense
+        ├── SearchError              no web search, or the services for it failed
         └── FetchError               one URL could not be had
 
 Each has a stable `code`, an HTTP `status`, and `retryable`: whether trying again can help.
@@ -81,6 +83,14 @@ class BlockedAddress(InvalidInput):
     """An outgoing address that the guard refuses: wrong scheme, userinfo, or not globally routable."""
 
     code = "blocked_address"
+
+
+class UnknownParent(InvalidInput):
+    """A submission names a parent that its tenant does not have; `index` is the task's place in it, from 0."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__("no such task", field="parent_id")
+        self.index = index
 
 
 class NotSupported(InvalidInput):
@@ -194,6 +204,13 @@ class ModelError(TaskError):
     ) -> None:
         super().__init__(message, code=code, retryable=retryable)
         self.retry_after_s = retry_after_s
+
+
+class SearchError(TaskError):
+    """Web search failed. Codes: `search_not_configured`, `search_unavailable`, `search_rate_limited`,
+    `search_refused`, `search_bad_output`."""
+
+    code = "search_unavailable"
 
 
 class FetchError(TaskError):
