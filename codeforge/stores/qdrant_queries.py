@@ -1,0 +1,92 @@
+"""What is asked of Qdrant: the collection's vectors and indexes, points, filters and the two halves of a search."""
+
+from collections.abc import Sequence
+
+from qdrant_client import models
+
+from codeforge.stores.ports import Point
+from codeforge.stores.sparse import SparseVector, document_vector, presence_vector
+
+DENSE = "dense"
+WORDS = "words"
+TERMS = "terms"
+
+SPARSE_VECTORS = {
+    WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF),
+    # It holds nothing but ones: half precision is exact, and what it selects is then weighed by the other.
+    TERMS: models.SparseVectorParams(index=models.SparseIndexParams(on_disk=True, datatype=models.Datatype.FLOAT16)),
+}
+
+_KEYWORD = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
+PAYLOAD_INDEXES: dict[str, models.KeywordIndexParams] = {
+    "tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+    "task_id": _KEYWORD,
+    "type": _KEYWORD,
+    "kind": _KEYWORD,
+}
+
+MIN_CANDIDATES = 50
+TERM_CANDIDATES = 200
+NUMBER_BYTES = 22
+WORD_BYTES = 60
+"""What a vector's number, and a word in both sparse vectors, takes in JSON at most, in bytes."""
+
+
+def point_struct(point: Point) -> models.PointStruct:
+    """The point as it is sent, with its words' vectors made from the payload's `text`."""
+    text = point.payload["text"]
+    return models.PointStruct(
+        id=point.id,
+        vector={
+            DENSE: list(point.vector),
+            WORDS: _sparse(document_vector(text)),
+            TERMS: _sparse(presence_vector(text)),
+        },
+        payload=dict(point.payload),
+    )
+
+
+def estimated_bytes(point: Point) -> int:
+    """About what the point takes in a request; more rather than less."""
+    text = point.payload["text"]
+    return len(point.vector) * NUMBER_BYTES + len(text) * 6 + len(text) // 2 * WORD_BYTES + 1_024
+
+
+def tenant_filter(tenant: str, type: str | None = None, kind: str | None = None) -> models.Filter:
+    """Only the tenant's points, of one type and kind if given."""
+    wanted = {"tenant": tenant, "type": type, "kind": kind}
+    return models.Filter(
+        must=[
+            models.FieldCondition(key=key, match=models.MatchValue(value=value))
+            for key, value in wanted.items()
+            if value is not None
+        ]
+    )
+
+
+def prefetches(text: str, vector: Sequence[float], chosen: models.Filter, limit: int) -> list[models.Prefetch]:
+    """The candidates by meaning, and those by words: points with more than half of the query's words, by BM25.
+
+    Rank fusion puts the best by words beside the best by meaning however little it shares with the query: without the
+    bound, one accidental word in common would outrank the right answer to a question in other words.
+    """
+    candidates = max(2 * limit, MIN_CANDIDATES)
+    stages = [models.Prefetch(query=list(vector), using=DENSE, filter=chosen, limit=candidates)]
+    asked = presence_vector(text)
+    count = len(asked.indices)
+    if count:
+        most = models.Prefetch(
+            query=_sparse(presence_vector(text, 1 / count)),
+            using=TERMS,
+            filter=chosen,
+            score_threshold=(count // 2 + 0.5) / count,
+            limit=max(candidates, TERM_CANDIDATES),
+        )
+        stages.append(
+            models.Prefetch(prefetch=[most], query=_sparse(asked), using=WORDS, filter=chosen, limit=candidates)
+        )
+    return stages
+
+
+def _sparse(vector: SparseVector) -> models.SparseVector:
+    return models.SparseVector(indices=vector.indices, values=vector.values)
