@@ -1,10 +1,15 @@
 """Fixtures that every suite shares."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.servers.valkey import ValkeyServer
+
+REDIS_SERVER = "CODEFORGE_TEST_REDIS_SERVER"
+"""Environment: the path of another `redis-server`, which the ledger's contract runs on in place of Valkey."""
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +35,21 @@ def valkey(valkey_server: ValkeyServer) -> ValkeyServer:
     return valkey_server
 
 
+@pytest.fixture(scope="session")
+def _ledger_engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    binary = os.environ.get(REDIS_SERVER)
+    if binary is None:
+        yield request.getfixturevalue("valkey_server")
+        return
+    server = ValkeyServer(tmp_path_factory.mktemp("redis"), Path(binary))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-def ledger_server(valkey: ValkeyServer) -> ValkeyServer:
-    """The engine under the ledger's contract."""
-    return valkey
+def ledger_server(_ledger_engine: ValkeyServer) -> ValkeyServer:
+    """The engine under the ledger's contract, up and empty."""
+    _ledger_engine.start()
+    _ledger_engine.flush()
+    return _ledger_engine

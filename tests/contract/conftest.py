@@ -1,12 +1,13 @@
 """Engines under the contracts. Real servers that only some machines have are found by the environment."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from pydantic import SecretStr
 
 from tests.contract.graph_engines import BoltEngine, GraphEngine, MemoryEngine
+from tests.contract.ledger_engines import LedgerEngine, MemoryLedgerEngine, opened_ledger
 from tests.servers.arcadedb import ArcadeDbServer
 
 REQUIRE_LANES = "CODEFORGE_REQUIRE_LANES"
@@ -64,3 +65,22 @@ def bolt_engine(request: pytest.FixtureRequest) -> BoltEngine:
     """Each real server in turn."""
     engine: BoltEngine = request.getfixturevalue(request.param)
     return engine
+
+
+@pytest.fixture(params=["memory", "server"])
+def ledger_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the ledger under contract is; None for the fake."""
+    if request.param == "memory":
+        return None
+    url: str = request.getfixturevalue("ledger_server").url
+    return url
+
+
+@pytest.fixture
+async def cf(ledger_url: str | None) -> AsyncIterator[LedgerEngine]:
+    """An empty ledger: the fake, then the real one."""
+    if ledger_url is None:
+        yield MemoryLedgerEngine()
+        return
+    async with opened_ledger(ledger_url) as engine:
+        yield engine

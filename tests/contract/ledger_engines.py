@@ -1,40 +1,49 @@
-"""The ledger on a real engine, as the contract tests use it."""
+"""The ledgers under contract: the one on a server, and the fake. Tests look behind them through `LedgerEngine` only."""
 
+import json
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from codeforge.ledger import keys
 from codeforge.ledger.bells import Bell
 from codeforge.ledger.connection import connect
+from codeforge.ledger.memory import MemoryLedger
+from codeforge.ledger.memory.state import Message
 from codeforge.ledger.outbox import RedisOutbox
-from codeforge.ledger.port import ClaimedTask, WorkerRecord
+from codeforge.ledger.port import ClaimedTask, Ledger, Outbox, Outcome, ReaperLedger, WorkerRecord
 from codeforge.ledger.reaper import RedisReaperLedger
 from codeforge.ledger.redis import RedisLedger
-from codeforge.task import NewTask
+from codeforge.task import NewTask, TaskFailure
 from codeforge.worker_types import Priority, WorkerType, queue_name
 from tests.factories import new_task
 
 BELLS = {
-    (worker_type, priority): Bell(queue_name(worker_type, priority), '{"celery_id":"@CELERY_ID@","task":"@TASK_ID@"}')
+    (worker_type, priority): Bell(
+        queue_name(worker_type, priority), '{"celery_id":"@CELERY_ID@","task_id":"@TASK_ID@"}'
+    )
     for worker_type in WorkerType
     for priority in Priority
 }
 
 PARTITIONS = 2
 LEASE_S = 30.0
+RETENTION_S = 600
+LONG_AGO_MS = 1
+
+SUCCESS = Outcome("succeeded", result=b'{"pages":[],"failed":[]}')
+FAILURE = TaskFailure("model_unavailable", "it said 503", retryable=True)
 
 
-@dataclass
-class Engine:
-    """All sides of one ledger, and the raw client to look behind it."""
+class LedgerEngine(ABC):
+    """All sides of one ledger, what tests do with them again and again, and what only its insides can tell."""
 
-    ledger: RedisLedger
-    reaper: RedisReaperLedger
-    outbox: RedisOutbox
-    redis: Redis
+    ledger: Ledger
+    reaper: ReaperLedger
+    outbox: Outbox
 
     async def worker(self, name: str = "w1", worker_type: WorkerType = WorkerType.SCRAPE) -> str:
         """A worker with a live lease."""
@@ -53,24 +62,123 @@ class Engine:
         assert claimed is not None
         return claimed
 
+    @abstractmethod
+    async def messages(self, queue: str) -> list[Message]:
+        """What the broker's queue holds, oldest first."""
+
+    @abstractmethod
+    async def lose_messages(self, queue: str) -> None:
+        """The broker lost the whole queue."""
+
+    @abstractmethod
     async def expire_lease(self, worker: str) -> None:
         """The worker stopped renewing, one lease ago."""
-        await self.redis.zadd("cf:lease", {worker: 1})
 
-    async def messages(self, queue: str) -> list[bytes]:
-        """Celery's messages, oldest first."""
-        return list(reversed(await self.redis.lrange(queue, 0, -1)))
+    @abstractmethod
+    async def age_in_queue(self, task_id: str) -> None:
+        """The scrape task was queued, and rung for, long ago."""
+
+    @abstractmethod
+    async def overdue(self, task_id: str) -> None:
+        """The scrape task should have ended long ago."""
+
+    @abstractmethod
+    async def expire_task(self, task_id: str) -> None:
+        """The task's retention is over."""
+
+    @abstractmethod
+    async def replace_claim(self, task_id: str) -> None:
+        """The ledger was restored and has issued the same fence again, to another claim."""
+
+    @abstractmethod
+    async def retained(self, task_id: str) -> bool:
+        """Whether the task stays until something happens to it (False: it expires by itself)."""
+
+    @abstractmethod
+    async def dead_letters(self) -> dict[str, str]:
+        """Tasks that no store takes, with the reasons."""
+
+
+class LedgerServer(LedgerEngine):
+    """On Redis or Valkey."""
+
+    def __init__(self, redis: Redis, blocking: Redis) -> None:
+        self.redis = redis
+        self.ledger = RedisLedger(
+            redis, blocking, BELLS, partitions=PARTITIONS, lease_s=LEASE_S, retention_s=RETENTION_S
+        )
+        self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS)
+        self.outbox = RedisOutbox(redis, blocking, partitions=PARTITIONS, retention_s=RETENTION_S)
+
+    async def messages(self, queue: str) -> list[Message]:
+        return [Message(**json.loads(text)) for text in reversed(await self.redis.lrange(queue, 0, -1))]
+
+    async def lose_messages(self, queue: str) -> None:
+        await self.redis.delete(queue)
+
+    async def expire_lease(self, worker: str) -> None:
+        await self.redis.zadd(keys.LEASES, {worker: LONG_AGO_MS})
+
+    async def age_in_queue(self, task_id: str) -> None:
+        await self.redis.hset(keys.task(task_id), "rung_at", LONG_AGO_MS)
+        await self.redis.zadd(keys.queued(WorkerType.SCRAPE), {task_id: LONG_AGO_MS})
+
+    async def overdue(self, task_id: str) -> None:
+        await self.redis.zadd(keys.running(WorkerType.SCRAPE), {task_id: LONG_AGO_MS})
+
+    async def expire_task(self, task_id: str) -> None:
+        await self.redis.delete(*(key(task_id) for key in (keys.task, keys.journal, keys.calls, keys.events)))
+
+    async def replace_claim(self, task_id: str) -> None:
+        await self.redis.hset(keys.task(task_id), "claim", "of a restored ledger")
+
+    async def retained(self, task_id: str) -> bool:
+        return await self.redis.ttl(keys.task(task_id)) < 0
+
+    async def dead_letters(self) -> dict[str, str]:
+        letters = await self.redis.xrange(keys.OUTBOX_DEAD)
+        return {fields[b"id"].decode(): fields[b"reason"].decode() for _, fields in letters}
+
+
+class MemoryLedgerEngine(LedgerEngine):
+    """The fake."""
+
+    def __init__(self) -> None:
+        self.memory = MemoryLedger(partitions=PARTITIONS, lease_s=LEASE_S, retention_s=RETENTION_S)
+        self.ledger = self.reaper = self.outbox = self.memory
+
+    async def messages(self, queue: str) -> list[Message]:
+        return list(self.memory.messages[queue])
+
+    async def lose_messages(self, queue: str) -> None:
+        self.memory.messages[queue].clear()
+
+    async def expire_lease(self, worker: str) -> None:
+        self.memory.leases[worker] = LONG_AGO_MS
+
+    async def age_in_queue(self, task_id: str) -> None:
+        self.memory.rows[task_id].rung_at = LONG_AGO_MS
+        self.memory.queued[WorkerType.SCRAPE][task_id] = LONG_AGO_MS
+
+    async def overdue(self, task_id: str) -> None:
+        self.memory.running[WorkerType.SCRAPE][task_id] = LONG_AGO_MS
+
+    async def expire_task(self, task_id: str) -> None:
+        self.memory.rows[task_id].expires_at = LONG_AGO_MS
+
+    async def replace_claim(self, task_id: str) -> None:
+        self.memory.rows[task_id].claim_id = "of a restored ledger"
+
+    async def retained(self, task_id: str) -> bool:
+        return self.memory.rows[task_id].expires_at is None
+
+    async def dead_letters(self) -> dict[str, str]:
+        return self.memory.dead_letters
 
 
 @asynccontextmanager
-async def engine(url: str) -> AsyncIterator[Engine]:
+async def opened_ledger(url: str) -> AsyncIterator[LedgerServer]:
     """A ledger on the server at `url`."""
-    redis, blocking = connect(url, max_connections=8), connect(url, max_connections=4)
-    yield Engine(
-        RedisLedger(redis, blocking, BELLS, partitions=PARTITIONS, lease_s=LEASE_S, retention_s=600),
-        RedisReaperLedger(redis, BELLS, partitions=PARTITIONS),
-        RedisOutbox(redis, blocking, partitions=PARTITIONS, retention_s=600),
-        redis,
-    )
-    await redis.aclose(close_connection_pool=True)
-    await blocking.aclose(close_connection_pool=True)
+    engine = LedgerServer(connect(url, max_connections=8), connect(url, max_connections=4))
+    yield engine
+    await engine.ledger.close()

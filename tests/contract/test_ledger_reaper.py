@@ -1,0 +1,60 @@
+"""The reaper's side of the ledger: what dead workers held, what is due, what was lost."""
+
+import pytest
+
+from codeforge.errors import StaleClaim
+from codeforge.ledger.port import TaskFilter
+from codeforge.task import TaskState
+from tests.contract.ledger_engines import SUCCESS, LedgerEngine
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_tasks_of_a_dead_worker_are_taken_back_or_dead(cf: LedgerEngine) -> None:
+    fresh, last = await cf.submitted(max_attempts=2), await cf.submitted(max_attempts=1)
+    await cf.claimed(fresh.id)
+    await cf.claimed(last.id)
+    assert (await cf.reaper.reap()).taken_back == 0  # the lease still holds
+    await cf.expire_lease("w1")
+    report = await cf.reaper.reap()
+    assert (report.taken_back, report.dead) == (1, 1)
+    assert (await cf.ledger.get("acme", fresh.id)).state is TaskState.QUEUED
+    dead = await cf.ledger.get("acme", last.id)
+    assert (dead.state, dead.error and dead.error.code) == (TaskState.DEAD, "worker_lost")
+
+
+async def test_lost_messages_are_rung_again_and_present_ones_are_not(cf: LedgerEngine) -> None:
+    tasks = [await cf.submitted() for _ in range(5)]
+    for task in tasks:  # all have waited longer than the grace
+        await cf.age_in_queue(task.id)
+    assert (await cf.reaper.reap()).rung == 0
+    await cf.lose_messages("scrape")
+    assert (await cf.reaper.reap()).rung == 5
+    assert (await cf.reaper.reap()).rung == 0
+    assert {message.task_id for message in await cf.messages("scrape")} == {task.id for task in tasks}
+
+
+async def test_overdue_task_ends_as_timeout_without_its_worker(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    claimed = await cf.claimed(task.id)
+    await cf.overdue(task.id)
+    assert (await cf.reaper.reap()).timed_out == 1
+    got = await cf.ledger.get("acme", task.id)
+    assert (got.state, got.error and got.error.code) == (TaskState.FAILED, "timeout")
+    with pytest.raises(StaleClaim):
+        await cf.ledger.finish(claimed.claim, SUCCESS)
+
+
+async def test_one_reaper_leads(cf: LedgerEngine) -> None:
+    assert await cf.reaper.lead("a", 30)
+    assert await cf.reaper.lead("a", 30)
+    assert not await cf.reaper.lead("b", 30)
+    await cf.reaper.step_down("a")
+    assert await cf.reaper.lead("b", 30)
+
+
+async def test_index_forgets_tasks_that_expired(cf: LedgerEngine) -> None:
+    gone, kept = await cf.submitted(), await cf.submitted()
+    await cf.expire_task(gone.id)
+    assert await cf.reaper.forget() == 1
+    assert [task.id for task in (await cf.ledger.list("acme", TaskFilter(), 10, None)).tasks] == [kept.id]

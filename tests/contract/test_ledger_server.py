@@ -1,0 +1,47 @@
+"""What only the real ledger can suffer: full memory, lost scripts, an unreachable server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from codeforge.errors import (
+    LedgerUnavailable,
+)
+from codeforge.task import TaskState
+from tests.contract.ledger_engines import SUCCESS, LedgerServer, opened_ledger
+from tests.servers.valkey import ValkeyServer
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def cf(ledger_server: ValkeyServer) -> AsyncIterator[LedgerServer]:
+    """The real engine only."""
+    async with opened_ledger(ledger_server.url) as engine:
+        yield engine
+
+
+async def test_full_memory_refuses_submissions_and_lets_work_end(cf: LedgerServer) -> None:
+    task = await cf.submitted()
+    claimed = await cf.claimed(task.id)
+    await cf.redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(LedgerUnavailable, match="memory"):
+            await cf.submitted()
+        assert await cf.ledger.finish(claimed.claim, SUCCESS) is TaskState.SUCCEEDED
+    finally:
+        await cf.redis.config_set("maxmemory", 0)
+
+
+async def test_unreachable_server_is_an_error_in_time() -> None:
+    async with asyncio.timeout(20), opened_ledger("redis://127.0.0.1:1/0") as cf:
+        with pytest.raises(LedgerUnavailable):
+            await cf.ledger.snapshot()
+
+
+async def test_lost_scripts_and_connections_are_survived(cf: LedgerServer, ledger_server: ValkeyServer) -> None:
+    task = await cf.submitted()
+    ledger_server.restart()
+    claimed = await cf.claimed(task.id)
+    assert await cf.ledger.finish(claimed.claim, SUCCESS) is TaskState.SUCCEEDED
