@@ -44,7 +44,7 @@ class RedisOutbox:
     async def read(self, partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
         """See `Outbox.read`."""
         heads = [head for partition in partitions for head in await self._heads(partition, max_entries)]
-        heads = heads[:max_entries]
+        heads = sorted(heads, key=lambda head: stream_position(head[1]))[:max_entries]
         async with self._redis.pipeline(transaction=False) as pipe:
             for _, _, task_id, _ in heads:
                 pipe.hstrlen(keys.task(task_id), "result")
@@ -97,3 +97,9 @@ class RedisOutbox:
         """Closes its connections."""
         await self._redis.aclose(close_connection_pool=True)
         await self._blocking.aclose(close_connection_pool=True)
+
+
+def stream_position(entry_id: str) -> tuple[int, int]:
+    """A stream's entry id as what orders it: milliseconds, then the number within them."""
+    milliseconds, _, number = entry_id.partition("-")
+    return int(milliseconds), int(number or 0)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+import orjson
+
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
 
@@ -38,6 +40,17 @@ class TaskFilter:
     state: TaskState | None = None
     type: WorkerType | None = None
     labels: Sequence[tuple[str, str | None]] = ()
+
+    def matches(self, task: Task) -> bool:
+        """Whether the task is one that is wanted."""
+        if self.state is not None and task.state is not self.state:
+            return False
+        if self.type is not None and task.type is not self.type:
+            return False
+        if not self.labels:
+            return True
+        labels = orjson.loads(task.labels)
+        return all(name in labels and value in (None, labels[name]) for name, value in self.labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +150,7 @@ class Ledger(Protocol):
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
         """All or none: rows, places in their queues and Celery messages in one step.
 
-        Raises IdempotencyConflict, and InvalidInput for a parent that the tenant does not have.
+        Raises IdempotencyConflict, and UnknownParent for a parent that the tenant does not have.
         """
         ...
 

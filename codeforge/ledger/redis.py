@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 
 from codeforge.errors import (
     IdempotencyConflict,
-    InvalidInput,
     LedgerUnavailable,
     StaleClaim,
     StateConflict,
     TaskNotFound,
+    UnknownParent,
 )
 from codeforge.ledger import keys
 from codeforge.ledger.bells import Bells, by_priority
@@ -39,6 +39,8 @@ PAGE_SCAN = 200
 MAX_SCANNED = 4_000
 """Rows that one call of `list` reads at most."""
 
+PING_TIMEOUT_S = 5.0
+
 
 class RedisLedger:
     """`Ledger` on one Redis. `blocking` is a second pool for reads that wait, so that they never starve the rest."""
@@ -60,9 +62,11 @@ class RedisLedger:
         if status == b"conflict":
             raise IdempotencyConflict("this Idempotency-Key came with another body before")
         if status == b"no_parent":
-            raise InvalidInput("no such task", field="parent_id")
-        now, *ids = rest
-        return Submission([task_id.decode() for task_id in ids], replayed=status == b"replayed", created_at=now)
+            raise UnknownParent(rest[0] - 1)
+        now, *raw = rest
+        ids = [task_id.decode() for task_id in raw]
+        # The same ids are this very call, repeated because its answer was lost.
+        return Submission(ids, replayed=status == b"replayed" and ids[0] != tasks[0].id, created_at=now)
 
     def _submission(self, tasks: Sequence[NewTask], idempotency: Idempotency | None) -> list[Argument]:
         wanted: list[tuple[WorkerType, Priority]] = list({(task.type, task.priority): None for task in tasks})
@@ -103,7 +107,7 @@ class RedisLedger:
                 )
             )
             for task in await self._rows([raw.decode() for raw in ids]):
-                if matches(task, wanted):
+                if wanted.matches(task):
                     found.append(task)
                     if len(found) == limit:
                         return TaskPage(found, next_cursor=task.id)
@@ -213,8 +217,7 @@ class RedisLedger:
 
     async def ping(self) -> None:
         """See `Ledger.ping`."""
-        async with asyncio.timeout(5):
-            await answer(self._redis.ping())
+        await answer(asyncio.wait_for(self._redis.ping(), PING_TIMEOUT_S))
 
     async def close(self) -> None:
         """See `Ledger.close`."""
@@ -228,18 +231,6 @@ def _decided(reply: Sequence[bytes], what: str) -> TaskState:
     if reply[0] == b"conflict":
         raise StateConflict(f"a task that is {reply[1].decode()} cannot be {what}")
     return TaskState(reply[0].decode())
-
-
-def matches(task: Task, wanted: TaskFilter) -> bool:
-    """Whether the task is one that the filter wants."""
-    if wanted.state is not None and task.state is not wanted.state:
-        return False
-    if wanted.type is not None and task.type is not wanted.type:
-        return False
-    if not wanted.labels:
-        return True
-    labels = orjson.loads(task.labels)
-    return all(key in labels and value in (None, labels[key]) for key, value in wanted.labels)
 
 
 def worker_text(worker: WorkerRecord) -> bytes:

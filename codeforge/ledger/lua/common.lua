@@ -73,7 +73,8 @@ local function terminate(id, state, now, partitions)
   redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '')
   if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
   count('finished:' .. worker_type .. ':' .. state)
-  if row[3] and row[3] ~= '' then observe('duration', worker_type, now - tonumber(row[3])) end
+  -- A task that has a worker runs; one that is cancelled while it waits has no duration.
+  if row[2] and row[2] ~= '' then observe('duration', worker_type, now - tonumber(row[3])) end
   local reason = 'null'
   if row[9] and row[9] ~= '' then
     reason = '{"code":' .. cjson.encode(row[9]) .. ',"message":' .. cjson.encode(row[10] or '') .. '}'

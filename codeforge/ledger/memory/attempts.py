@@ -1,0 +1,134 @@
+"""The ledger in memory, as workers see it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import orjson
+
+from codeforge.errors import StaleClaim
+from codeforge.ledger.memory.state import MemoryState, Row
+from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
+from codeforge.task import Claim, ModelCall, Progress, TaskState, Usage
+
+HANDED_BACK = ":handed_back"
+
+
+class MemoryAttempts(MemoryState):
+    """Leases, claims, and the writes of a running task."""
+
+    async def claim(self, task_id: str, worker: str, claim_id: str) -> ClaimedTask | None:
+        """See `Ledger.claim`."""
+        await self._reached()
+        now = self.now_ms()
+        if self.leases.get(worker, 0) <= now:
+            raise StaleClaim("the worker holds no lease")
+        row = self._row(task_id)
+        if row is None:
+            return None
+        if row.task.state is TaskState.RUNNING and row.claim_id == claim_id:
+            return _claimed(row)
+        queued_at = self.queued[row.task.type].pop(task_id, None)
+        if queued_at is None:
+            return None
+        row.claim_id, row.worker = claim_id, worker
+        row.set(state=TaskState.RUNNING, fence=row.task.fence + 1, attempts=row.task.attempts + 1, started_at=now)
+        self.running[row.task.type][task_id] = now + row.task.timeout_s * 1000
+        self._observe("wait", row.task.type, now - queued_at)
+        self._event(row, "running", {"state": "running", "attempt": row.task.attempts})
+        return _claimed(row)
+
+    async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
+        """See `Ledger.record_step`."""
+        await self._reached()
+        row = self._owned(claim)
+        if name in row.journal:
+            return
+        row.journal[name] = value
+        if call is None:
+            return
+        row.calls.append(call)
+        row.set(usage=row.task.usage + Usage(call.input_tokens, call.output_tokens, call.usd))
+        self.counters[f"llm_requests:{call.model}:ok"] += 1
+        self.counters[f"llm_tokens:{call.model}:input"] += call.input_tokens
+        self.counters[f"llm_tokens:{call.model}:output"] += call.output_tokens
+        self.counters[f"llm_cost:{row.task.type}:{call.model}"] += call.usd
+
+    async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
+        """See `Ledger.emit`."""
+        await self._reached()
+        self._event(self._owned(claim), kind, orjson.loads(data))
+
+    async def progress(self, claim: Claim, progress: Progress) -> None:
+        """See `Ledger.progress`."""
+        await self._reached()
+        row = self._owned(claim)
+        row.set(progress=progress)
+        self._event(row, "progress", asdict(progress))
+
+    async def finish(self, claim: Claim, outcome: Outcome) -> TaskState:
+        """See `Ledger.finish`."""
+        await self._reached()
+        row = self._row(claim.task_id)
+        if row is not None and (row.task.fence, row.ended_by) == (claim.fence, claim.claim_id):
+            return row.task.state  # the same call again, because its answer was lost
+        row = self._owned(claim)
+        row.ended_by = claim.claim_id
+        if outcome.error is not None:
+            row.set(error=outcome.error)
+        if outcome.kind == "retry" and not row.cancelled:
+            return self._retry(row, outcome)
+        kind = "cancelled" if outcome.kind == "retry" else outcome.kind
+        self.counters[f"attempts:{row.task.type}:{kind}"] += 1
+        if kind == "succeeded":
+            row.set(result=outcome.result, error=None)
+        self._terminate(row, TaskState(kind))
+        return row.task.state
+
+    def _retry(self, row: Row, outcome: Outcome) -> TaskState:
+        task = row.task
+        self.counters[f"attempts:{task.type}:retry"] += 1
+        if task.attempts >= task.max_attempts:
+            self._terminate(row, TaskState.DEAD)
+            return row.task.state
+        due = self.now_ms() + int(outcome.retry_delay_s * 1000)
+        del self.running[task.type][task.id]
+        self.delayed[task.type][task.id] = due
+        row.worker = ""
+        row.set(state=TaskState.QUEUED, not_before=due)
+        error = {"code": outcome.error.code, "message": outcome.error.message} if outcome.error else None
+        self._event(row, "retry", {"state": "queued", "attempt": task.attempts, "not_before": due, "error": error})
+        return row.task.state
+
+    async def hand_back(self, claim: Claim) -> None:
+        """See `Ledger.hand_back`."""
+        await self._reached()
+        row = self._row(claim.task_id)
+        if row is not None and (row.task.fence, row.ended_by) == (claim.fence, claim.claim_id + HANDED_BACK):
+            return  # the same call again, because its answer was lost
+        row = self._owned(claim)
+        row.ended_by, row.worker = claim.claim_id + HANDED_BACK, ""
+        del self.running[row.task.type][row.task.id]
+        row.set(attempts=row.task.attempts - 1)
+        self._enqueue(row)
+        self._ring_again(row)
+        self.counters[f"attempts:{row.task.type}:handed_back"] += 1
+        self._event(row, "handed_back", {"state": "queued"})
+
+    async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:
+        """See `Ledger.renew_lease`."""
+        await self._reached()
+        self.leases[worker.id] = self.now_ms() + self._lease_ms
+        self.workers[worker.id] = worker
+        return sorted(self._cancels.pop(worker.id, ()))
+
+    async def end_lease(self, worker: str) -> None:
+        """See `Ledger.end_lease`."""
+        await self._reached()
+        self.leases[worker] = 0
+        self.workers.pop(worker, None)
+        self._cancels.pop(worker, None)
+
+
+def _claimed(row: Row) -> ClaimedTask:
+    task = row.task
+    return ClaimedTask(task, Claim(task.id, task.type, row.worker, task.fence, row.claim_id), dict(row.journal))

@@ -1,0 +1,51 @@
+"""The ledger in memory: all three ports in one object."""
+
+from collections.abc import Mapping
+
+from codeforge.ledger.memory.attempts import MemoryAttempts
+from codeforge.ledger.memory.outbox import MemoryOutbox
+from codeforge.ledger.memory.reaper import MemoryReaper
+from codeforge.ledger.memory.tasks import MemoryTasks
+from codeforge.ledger.port import Ledger, LedgerSnapshot, Outbox, QueueDepth, ReaperLedger
+from codeforge.worker_types import WorkerType
+
+
+class MemoryLedger(MemoryTasks, MemoryAttempts, MemoryReaper, MemoryOutbox, Ledger, ReaperLedger, Outbox):
+    """Every transition happens between two turns of the event loop, and so is atomic. See `MemoryState`."""
+
+    async def snapshot(self) -> LedgerSnapshot:
+        """See `Ledger.snapshot`."""
+        await self._reached()
+        depths = {worker_type: self._depth(worker_type) for worker_type in WorkerType}
+        return LedgerSnapshot(depths, sum(len(entries) for entries in self.outbox), dict(self.counters))
+
+    def _depth(self, worker_type: WorkerType) -> QueueDepth:
+        now, queued = self.now_ms(), self.queued[worker_type]
+        live = [
+            worker.slots
+            for worker in self.workers.values()
+            if self.leases.get(worker.id, 0) > now and worker_type in worker.types
+        ]
+        return QueueDepth(
+            queued=len(queued),
+            running=len(self.running[worker_type]),
+            delayed=len(self.delayed[worker_type]),
+            dead=len(self.dead[worker_type]),
+            workers=len(live),
+            slots=sum(live),
+            oldest_queued_s=(now - min(queued.values())) / 1000 if queued else 0.0,
+        )
+
+    async def add_counters(self, deltas: Mapping[str, float]) -> None:
+        """See `Ledger.add_counters`."""
+        await self._reached()
+        for name, delta in deltas.items():
+            self.counters[name] += delta
+
+    async def ping(self) -> None:
+        """See `Ledger.ping`."""
+        await self._reached()
+
+    async def close(self) -> None:
+        """Leaves word that it was called."""
+        self.closed = True

@@ -1,0 +1,71 @@
+"""The ledger in memory, as the projector sees it."""
+
+from collections.abc import Mapping, Sequence
+
+from codeforge.ledger.memory.state import Entry, MemoryState
+from codeforge.ledger.outbox import stream_position
+from codeforge.ledger.port import OutboxEntry
+from codeforge.task import Task
+
+
+class MemoryOutbox(MemoryState):
+    """Partitions and their entries."""
+
+    async def acquire(self, owner: str, ttl_s: float) -> Sequence[int]:
+        """See `Outbox.acquire`."""
+        await self._reached()
+        return [number for number in range(len(self.outbox)) if self._hold(f"outbox:{number}", owner, ttl_s)]
+
+    async def release(self, owner: str) -> None:
+        """See `Outbox.release`."""
+        await self._reached()
+        for number in range(len(self.outbox)):
+            self._let_go(f"outbox:{number}", owner)
+
+    async def read(self, partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
+        """See `Outbox.read`."""
+        await self._reached()
+        heads = sorted(
+            ((number, entry) for number in partitions for entry in self.outbox[number]),
+            key=lambda head: stream_position(head[1].entry_id),
+        )
+        found: list[OutboxEntry] = []
+        size = 0
+        for number, entry in heads[:max_entries]:
+            if found and size >= max_bytes:
+                break
+            row = self._row(entry.task_id)
+            size += _size(row.task) if row else 0
+            found.append(self._looked_up(number, entry))
+        return found
+
+    def _looked_up(self, number: int, entry: Entry) -> OutboxEntry:
+        row = self._row(entry.task_id)
+        if row is None:
+            return OutboxEntry(number, entry.entry_id, entry.task_id, entry.fence, None)
+        current = row.task.state.terminal and row.task.fence == entry.fence
+        task = row.task if current else None
+        return OutboxEntry(number, entry.entry_id, entry.task_id, entry.fence, task, tuple(row.calls))
+
+    async def wait(self, partitions: Sequence[int], timeout_s: float) -> None:
+        """See `Outbox.wait`."""
+        await self._reached()
+        await self._until(lambda: any(self.outbox[number] for number in partitions), timeout_s)
+
+    async def settle(self, entries: Sequence[OutboxEntry], rejected: Mapping[str, str]) -> None:
+        """See `Outbox.settle`."""
+        await self._reached()
+        for entry in entries:
+            row, reason = self._row(entry.task_id), rejected.get(entry.task_id, "")
+            if row is not None and row.task.fence == entry.fence and row.task.finished_at is not None:
+                if reason:
+                    self.dead_letters[entry.task_id] = reason
+                else:
+                    row.set(stored=True)
+                    row.expires_at = self.now_ms() + self._retention_ms
+            kept = [other for other in self.outbox[entry.partition] if other.entry_id != entry.entry_id]
+            self.outbox[entry.partition] = kept
+
+
+def _size(task: Task) -> int:
+    return len(task.result or b"") + len(task.input)

@@ -1,0 +1,110 @@
+"""The ledger in memory, as the reaper sees it."""
+
+from codeforge.ledger.keys import MAX_PER_CALL
+from codeforge.ledger.memory.state import MemoryState, Row, oldest
+from codeforge.ledger.port import ReapReport
+from codeforge.ledger.reaper import OVERDUE_GRACE_MS, RING_GRACE_MS, RING_LONGEST_MS
+from codeforge.task import TaskFailure, TaskState
+from codeforge.worker_types import Priority, WorkerType, queue_name
+
+LEADER = "reaper"
+
+
+class MemoryReaper(MemoryState):
+    """Leadership, and the reaper's passes."""
+
+    async def lead(self, owner: str, ttl_s: float) -> bool:
+        """See `ReaperLedger.lead`."""
+        await self._reached()
+        return self._hold(LEADER, owner, ttl_s)
+
+    async def step_down(self, owner: str) -> None:
+        """See `ReaperLedger.step_down`."""
+        await self._reached()
+        self._let_go(LEADER, owner)
+
+    async def reap(self) -> ReapReport:
+        """See `ReaperLedger.reap`."""
+        await self._reached()
+        timed_out = sum(self._end_overdue(worker_type) for worker_type in WorkerType)
+        promoted = sum(self._promote(worker_type) for worker_type in WorkerType)
+        rung = sum(self._ring_missing(worker_type) for worker_type in WorkerType)
+        taken_back, dead = self._reap_leases()
+        return ReapReport(rung=rung, promoted=promoted, taken_back=taken_back, dead=dead, timed_out=timed_out)
+
+    def _end_overdue(self, worker_type: WorkerType) -> int:
+        ids = oldest(self.running[worker_type], self.now_ms() - OVERDUE_GRACE_MS)[:MAX_PER_CALL]
+        for task_id in ids:
+            row = self.rows[task_id]
+            self.counters[f"attempts:{worker_type}:timeout"] += 1
+            self._tell(row.worker, task_id)
+            failure = TaskFailure("timeout", "the task ran longer than its timeout_s", False)
+            self._terminate(row, TaskState.FAILED, failure)
+        return len(ids)
+
+    def _promote(self, worker_type: WorkerType) -> int:
+        ids = oldest(self.delayed[worker_type], self.now_ms())[:MAX_PER_CALL]
+        for task_id in ids:
+            del self.delayed[worker_type][task_id]
+            if row := self._row(task_id):
+                self._enqueue(row)
+                self._ring_again(row)
+        return len(ids)
+
+    def _ring_missing(self, worker_type: WorkerType) -> int:
+        queued, now = self.queued[worker_type], self.now_ms()
+        in_queues = sum(len(self.messages[queue_name(worker_type, priority)]) for priority in Priority)
+        lacking = min(len(queued) - in_queues, MAX_PER_CALL)
+        rung = 0
+        for task_id in oldest(queued, now - RING_GRACE_MS)[:MAX_PER_CALL]:
+            if rung >= lacking:
+                break
+            row = self._row(task_id)
+            if row is None:
+                del queued[task_id]
+            elif now - row.rung_at >= min(RING_LONGEST_MS, RING_GRACE_MS * 2**row.rings):
+                self._ring_again(row)
+                rung += 1
+        return rung
+
+    def _reap_leases(self) -> tuple[int, int]:
+        """(taken back, dead)."""
+        over = {worker for worker, until in self.leases.items() if until <= self.now_ms()}
+        lost = [row for row in self.rows.values() if row.task.state is TaskState.RUNNING and row.worker in over]
+        taken = dead = 0
+        for row in lost[:MAX_PER_CALL]:
+            state = self._take_back(row)
+            taken += state is TaskState.QUEUED
+            dead += state is TaskState.DEAD
+        if len(lost) <= MAX_PER_CALL:
+            for worker in over:
+                del self.leases[worker]
+                self.workers.pop(worker, None)
+                self._cancels.pop(worker, None)
+        return taken, dead
+
+    def _take_back(self, row: Row) -> TaskState:
+        task = row.task
+        self.counters[f"attempts:{task.type}:worker_lost"] += 1
+        if row.cancelled:
+            self._terminate(row, TaskState.CANCELLED, TaskFailure("cancelled", "cancelled by the client", False))
+        elif task.attempts >= task.max_attempts:
+            message = "the worker stopped answering while it ran the last attempt"
+            self._terminate(row, TaskState.DEAD, TaskFailure("worker_lost", message, True))
+        else:
+            row.worker = ""
+            del self.running[task.type][task.id]
+            self._enqueue(row)
+            self._ring_again(row)
+            self._event(row, "worker_lost", {"state": "queued", "attempt": task.attempts})
+        return row.task.state
+
+    async def forget(self) -> int:
+        """See `ReaperLedger.forget`."""
+        await self._reached()
+        gone = 0
+        for ids in self._index.values():
+            expired = [task_id for task_id in sorted(ids)[:MAX_PER_CALL] if self._row(task_id) is None]
+            ids.difference_update(expired)
+            gone += len(expired)
+        return gone

@@ -1,0 +1,225 @@
+"""What the ledger in memory holds, and the moves that its transitions share: `lua/common.lua` in Python."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from codeforge.errors import LedgerUnavailable, StaleClaim
+from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
+from codeforge.ledger.port import WorkerRecord
+from codeforge.task import Claim, ModelCall, Task, TaskEvent, TaskFailure, TaskState
+from codeforge.worker_types import WorkerType, queue_name
+
+Places = dict[WorkerType, dict[str, int]]
+"""Task ids by type, each with its score in milliseconds: one of the real ledger's zsets a type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One ring of the broker's doorbell."""
+
+    celery_id: str
+    task_id: str
+
+
+@dataclass(slots=True)
+class Row:
+    """A task and what only the ledger knows of it. `expires_at` is in milliseconds."""
+
+    task: Task
+    claim_id: str = ""
+    worker: str = ""
+    ended_by: str = ""
+    cancelled: bool = False
+    rings: int = 0
+    rung_at: int = 0
+    expires_at: int | None = None
+    journal: dict[str, bytes] = field(default_factory=dict)
+    calls: list[ModelCall] = field(default_factory=list)
+    events: list[TaskEvent] = field(default_factory=list)
+
+    def set(self, **changes: Any) -> None:
+        """Replaces fields of the task."""
+        self.task = replace(self.task, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One outbox entry, before its task is looked up."""
+
+    entry_id: str
+    task_id: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What an idempotency key stands for. `expires_at` is in milliseconds."""
+
+    body_hash: str
+    ids: Sequence[str]
+    expires_at: int
+
+
+def system_clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def oldest(places: Mapping[str, int], until_ms: float) -> list[str]:
+    """Ids whose score is not after `until_ms`, the lowest first."""
+    return sorted((name for name, score in places.items() if score <= until_ms), key=lambda name: (places[name], name))
+
+
+class MemoryState:
+    """The data of one ledger. `down` makes every call raise LedgerUnavailable, as an unreachable server would.
+
+    Public attributes are for tests that look behind the ledger. `clock_ms` answers milliseconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock_ms: Callable[[], int] = system_clock_ms,
+        partitions: int = 4,
+        lease_s: float = 15.0,
+        retention_s: int = 600,
+    ) -> None:
+        self.now_ms = clock_ms
+        self.down = False
+        self.closed = False
+        self.rows: dict[str, Row] = {}
+        self.queued: Places = {worker_type: {} for worker_type in WorkerType}
+        self.running: Places = {worker_type: {} for worker_type in WorkerType}
+        self.delayed: Places = {worker_type: {} for worker_type in WorkerType}
+        self.dead: Places = {worker_type: {} for worker_type in WorkerType}
+        self.messages: defaultdict[str, list[Message]] = defaultdict(list)
+        self.counters: defaultdict[str, float] = defaultdict(float)
+        self.leases: dict[str, int] = {}
+        self.workers: dict[str, WorkerRecord] = {}
+        self.outbox: list[list[Entry]] = [[] for _ in range(partitions)]
+        self.dead_letters: dict[str, str] = {}
+        self._cancels: defaultdict[str, set[str]] = defaultdict(set)
+        self._index: defaultdict[str, set[str]] = defaultdict(set)
+        self._known: dict[tuple[str, str], KnownKey] = {}
+        self._locks: dict[str, tuple[str, int]] = {}
+        self._lease_ms = int(lease_s * 1000)
+        self._retention_ms = retention_s * 1000
+        self._last_id = (0, 0)
+        self._changed = asyncio.Event()
+
+    async def _reached(self) -> None:
+        """A round trip: others run meanwhile. Raises LedgerUnavailable while the ledger is down."""
+        await asyncio.sleep(0)
+        if self.down:
+            raise LedgerUnavailable("the ledger cannot be reached (down)")
+
+    async def _until(self, ready: Callable[[], bool], timeout_s: float) -> None:
+        """Returns when `ready` holds, or when the time is over."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not ready():
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _row(self, task_id: str) -> Row | None:
+        row = self.rows.get(task_id)
+        if row is not None and row.expires_at is not None and row.expires_at <= self.now_ms():
+            del self.rows[task_id]
+            return None
+        return row
+
+    def _owned(self, claim: Claim) -> Row:
+        """The row that the claim may write. Raises StaleClaim."""
+        row = self._row(claim.task_id)
+        if row is None or not self._owns(row, claim):
+            raise StaleClaim(f"another attempt owns task {claim.task_id}")
+        return row
+
+    @staticmethod
+    def _owns(row: Row, claim: Claim) -> bool:
+        current = (row.task.state, row.task.fence, row.claim_id)
+        return current == (TaskState.RUNNING, claim.fence, claim.claim_id)
+
+    def _stream_id(self) -> str:
+        self._last_id = max((self.now_ms(), 0), (self._last_id[0], self._last_id[1] + 1))
+        return f"{self._last_id[0]}-{self._last_id[1]}"
+
+    def _wake(self) -> None:
+        """Lets those look again that wait for something new."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _event(self, row: Row, kind: str, data: Mapping[str, Any]) -> None:
+        row.events.append(TaskEvent(self._stream_id(), kind, data))
+        self._wake()
+
+    def _observe(self, name: str, worker_type: WorkerType, ms: int) -> None:
+        bucket = next(
+            (n for n, bound in enumerate(HISTOGRAM_BOUNDS_MS, 1) if ms <= bound), len(HISTOGRAM_BOUNDS_MS) + 1
+        )
+        self.counters[f"hist:{name}:{worker_type}:{bucket}"] += 1
+        self.counters[f"hist:{name}:{worker_type}:sum"] += ms
+
+    def _ring(self, task: Task, number: int) -> None:
+        name = f"{task.id}:r{number}" if number else task.id
+        self.messages[queue_name(task.type, task.priority)].append(Message(name, task.id))
+
+    def _ring_again(self, row: Row) -> None:
+        row.rings += 1
+        row.rung_at = self.now_ms()
+        self._ring(row.task, row.rings)
+
+    def _enqueue(self, row: Row) -> None:
+        now = self.now_ms()
+        row.rung_at = now
+        row.set(state=TaskState.QUEUED, not_before=None)
+        self.queued[row.task.type][row.task.id] = now
+
+    def _tell(self, worker: str, task_id: str) -> None:
+        """Leaves word for the worker that a task of its was cancelled."""
+        if worker:
+            self._cancels[worker].add(task_id)
+
+    def _terminate(self, row: Row, state: TaskState, error: TaskFailure | None = None) -> None:
+        """Ends a task: state, place, counters, final event and outbox entry."""
+        now, task_id = self.now_ms(), row.task.id
+        if error is not None:
+            row.set(error=error)
+        for places in (self.queued, self.running, self.delayed):
+            places[row.task.type].pop(task_id, None)
+        if row.worker and row.task.started_at is not None:
+            self._observe("duration", row.task.type, now - row.task.started_at)
+        row.worker = ""
+        row.set(state=state, finished_at=now, not_before=None)
+        if state is TaskState.DEAD:
+            self.dead[row.task.type][task_id] = now
+        self.counters[f"finished:{row.task.type}:{state}"] += 1
+        self._event(row, state.value, _final_event(row.task))
+        self.outbox[int(task_id[-4:], 16) % len(self.outbox)].append(Entry(self._stream_id(), task_id, row.task.fence))
+
+    def _hold(self, name: str, owner: str, ttl_s: float) -> bool:
+        """Takes or renews a lock."""
+        holder, until = self._locks.get(name, ("", 0))
+        if holder != owner and until > self.now_ms():
+            return False
+        self._locks[name] = (owner, self.now_ms() + int(ttl_s * 1000))
+        return True
+
+    def _let_go(self, name: str, owner: str) -> None:
+        if self._locks.get(name, ("", 0))[0] == owner:
+            del self._locks[name]
+
+
+def _final_event(task: Task) -> dict[str, Any]:
+    usage, error = task.usage, task.error
+    return {
+        "state": task.state.value,
+        "attempts": task.attempts,
+        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "usd": usage.usd},
+        "error": None if error is None else {"code": error.code, "message": error.message},
+    }
