@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from codeforge.agent import AgentContext, Message, ModelRequest
 from codeforge.inputs import DebateInput
@@ -31,12 +31,6 @@ JUDGE = (
     "Choose none where no speaker did better than the others."
 )
 ALONE = "Answer the question well and fairly: weigh the positions that one can take, then conclude."
-
-
-class Positions(BaseModel):
-    """Positions on a question, as the model proposes them."""
-
-    positions: list[Line]
 
 
 class Opening(BaseModel):
@@ -98,17 +92,19 @@ class DebateAgent:
             return unique(task_input.positions), []
         sides = task_input.sides or DEFAULT_SIDES
 
-        def enough(answer: Positions) -> None:
-            if len([position for position in answer.positions if position.strip()]) < sides:
-                raise ValueError(f"positions: give {sides} of them, none empty")
+        # One field for each, and not a list: that gives their number where a service enforces no list's length.
+        answers = create_model("Positions", **{f"position_{n + 1}": (Line, ...) for n in range(sides)})  # type: ignore[call-overload]  # fields by name
+
+        def none_empty(answer: BaseModel) -> None:
+            if not all(position.strip() for position in answer.model_dump().values()):
+                raise ValueError("every position must have words")
 
         question = f"Question: {task_input.question}\n\nName {sides} opposed positions on it, one sentence each."
         answer, _ = await ask(
-            ctx, "positions", [Message(role="user", content=question)], Positions,
-            model=task_input.models[0] if task_input.models else None, max_tokens=POSITION_TOKENS,
-            hints={"positions": {"minItems": sides, "maxItems": sides}}, check=enough,
+            ctx, "positions", [Message(role="user", content=question)], answers,
+            model=task_input.models[0] if task_input.models else None, max_tokens=POSITION_TOKENS, check=none_empty,
         )  # fmt: skip
-        proposed = [" ".join(position.split()) for position in answer.positions if position.strip()][:sides]
+        proposed = [" ".join(position.split()) for position in answer.model_dump().values()]
         await ctx.emit("positions", {"positions": proposed})
         if len(set(proposed)) == sides:
             return proposed, []

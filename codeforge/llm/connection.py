@@ -22,13 +22,16 @@ POOL_SIZE = 10
 # Many servers close a connection after 5 idle seconds; one that is closed while it is taken for a request loses it.
 KEEP_IDLE_S = 3.0
 
+# Waiting for a free connection costs nothing and is no fault of the service; the task's own timeout comes first.
+QUEUE_S = 3_600.0
+
 
 class Connection:
     """Sends requests to one base URL.
 
-    `timeout_s` bounds each try, from the first byte sent to the last one read, and the wait for one of the
-    `max_connections`. A request that may have reached the service is never sent again unless the service answered
-    that it failed: it may have been paid for.
+    `timeout_s` bounds each try, from the first byte sent to the last one read; of more than `max_connections`
+    requests the later ones wait their turn. A request that may have reached the service is never sent again unless
+    the service answered that it failed: it may have been paid for.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class Connection:
     async def _once(
         self, method: str, path: str, headers: dict[str, str], body: JsonObject | None, timeout_s: float
     ) -> Answer:
-        async with self._pool(timeout_s) as pool:
+        async with self._pool() as pool:
             try:
                 async with asyncio.timeout(timeout_s):
                     return await _exchange(pool, method, path, headers, body)
@@ -113,12 +116,12 @@ class Connection:
                 raise self._unavailable(f"connection lost: {type(exc).__name__}") from exc
 
     @asynccontextmanager
-    async def _pool(self, timeout_s: float) -> AsyncIterator[httpx.AsyncClient]:
+    async def _pool(self) -> AsyncIterator[httpx.AsyncClient]:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(QUEUE_S):
                 pool = await self._free.get()
         except TimeoutError as exc:
-            raise self._unavailable(f"no free connection within {timeout_s:g} s") from exc
+            raise self._unavailable(f"no free connection within {QUEUE_S:g} s") from exc
         try:
             yield pool
         finally:

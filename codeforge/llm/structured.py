@@ -19,16 +19,18 @@ from codeforge.task import JsonObject
 
 A = TypeVar("A", bound=BaseModel)
 
-REPAIRS = 2
 SHOWN_CHARS = 1_500
 MAX_STARTS = 50
+
+# A repair is asked for less coolly: at the first temperature a model tends to say the same again.
+TEMPERATURES = (0.2, 0.5, 0.8)
 
 Line = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200})]
 Paragraph = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 400})]
 
 _FENCE = re.compile(r"```[\w-]*\s*\n(.*?)```", re.DOTALL)
 _KEPT = frozenset(
-    {"type", "properties", "items", "enum", "description", "pattern"}
+    {"type", "properties", "items", "enum", "pattern"}
     | {"minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
 )
 
@@ -53,15 +55,20 @@ async def ask(
     """
     schema = schema_of(answer, hints)
     asked, step = list(messages), name
-    for attempt in range(1, REPAIRS + 2):
+    for attempt, temperature in enumerate(TEMPERATURES, 1):
         request = ModelRequest(
-            messages=asked, model=model, max_tokens=max_tokens, json_schema=schema, schema_name=answer.__name__
+            messages=asked,
+            model=model,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            json_schema=schema,
+            schema_name=answer.__name__,
         )
         reply = await ctx.model(step, request)
         try:
             return parsed(reply, answer, check), reply
         except ValueError as exc:
-            if attempt > REPAIRS:
+            if attempt == len(TEMPERATURES):
                 raise ModelError(
                     f"{reply.model} gave no usable {answer.__name__} in {attempt} tries: {exc}",
                     code="model_bad_output",

@@ -77,6 +77,8 @@ class ModelServer:
         self.cost = cost
         self.calls: list[Call] = []
         self.scripted: list[Scripted] = []
+        self.listings = 0
+        self.arrived = threading.Event()  # set by the first call
         self.in_flight = 0
         self.most_in_flight = 0
         self._key = key
@@ -119,6 +121,7 @@ class ModelServer:
             refusal = {"error": {"message": f"Incorrect API key provided: {headers.get('authorization')}"}}
             await _respond(send, Scripted(status=401, body=refusal))
         elif scope["path"] == "/v1/models":
+            self.listings += 1
             await _respond(send, Scripted(body={"object": "list", "data": [{"id": name} for name in self.models]}))
         elif scope["path"] == "/v1/chat/completions" and scope["method"] == "POST":
             await self._complete(send, headers, body)
@@ -145,6 +148,7 @@ class ModelServer:
 
     def _record(self, call: Call) -> None:
         self.calls.append(call)
+        self.arrived.set()
         if self._log is not None:
             line = json.dumps({"key": call.idempotency_key, "fence": call.fence, "model": call.body.get("model")})
             with self._log.open("a", encoding="utf-8") as log:

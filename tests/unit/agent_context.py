@@ -1,0 +1,100 @@
+"""An `AgentContext` without a service behind it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from codeforge.agent import ModelClient, ModelReply, ModelRequest, SearchReply
+from codeforge.errors import FetchError, TaskError
+from codeforge.results import Page
+from codeforge.task import Task, TaskState
+from codeforge.worker_types import Priority, WorkerType
+
+T = TypeVar("T", bound=BaseModel)
+
+Answer = Callable[[ModelRequest], str]
+
+
+def page(url: str, markdown: str, title: str = "A page") -> Page:
+    """A fetched page with this text."""
+    return Page(
+        url=url, final_url=url, status_code=200, title=title, markdown=markdown,
+        content_hash=sha256(markdown.encode()).hexdigest(),
+    )  # fmt: skip
+
+
+@dataclass
+class FakeContext:
+    """Journals in memory. A model call goes to `client`, or takes the answer of the step's name in `answers` (a text,
+    or a function of the request); `pages` and `hits` are the web. Records what the agent did."""
+
+    answers: Mapping[str, str | Answer] = field(default_factory=dict)
+    pages: Mapping[str, Page] = field(default_factory=dict)
+    hits: SearchReply | TaskError | None = None
+    client: ModelClient | None = None
+    requests: dict[str, ModelRequest] = field(default_factory=dict)
+    events: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    reports: list[tuple[int, int, str]] = field(default_factory=list)
+    searches: list[tuple[str, str, int]] = field(default_factory=list)
+    steps: dict[str, BaseModel] = field(default_factory=dict)
+    cancelled: bool = False
+
+    @property
+    def task(self) -> Task:
+        """Some task."""
+        return Task(
+            id="t1", tenant="default", type=WorkerType.CODING, state=TaskState.RUNNING, priority=Priority.NORMAL,
+            input=b"{}", labels=b"{}", parent_id=None, created_at=0, timeout_s=60, max_attempts=3,
+        )  # fmt: skip
+
+    async def step(self, name: str, run: Callable[[], Awaitable[T]], returns: type[T]) -> T:
+        """Runs it once by name."""
+        if name not in self.steps:
+            self.steps[name] = await run()
+        found = self.steps[name]
+        assert isinstance(found, returns)
+        return found
+
+    async def model(self, name: str, request: ModelRequest) -> ModelReply:
+        """One journaled call."""
+        assert name not in self.requests, f"two model calls are named {name}"
+        self.requests[name] = request
+        return await self.step(name, lambda: self._call(name, request), ModelReply)
+
+    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+        """The prepared page of that URL."""
+        if url not in self.pages:
+            raise FetchError(f"cannot connect to {url}", code="connect_failed", url=url)
+        return self.pages[url]
+
+    async def web_search(
+        self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int
+    ) -> SearchReply:
+        """The prepared hits, or the prepared error."""
+        self.searches.append((query, provider, limit))
+        if self.hits is None:
+            raise TaskError("set TAVILY_API_KEY or EXA_API_KEY", code="search_not_configured")
+        if isinstance(self.hits, TaskError):
+            raise self.hits
+        return self.hits
+
+    async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Records it."""
+        self.events.append((kind, data))
+
+    async def progress(self, done: int, total: int, note: str = "") -> None:
+        """Records it."""
+        self.reports.append((done, total, note))
+
+    async def _call(self, name: str, request: ModelRequest) -> ModelReply:
+        if self.client is not None:
+            return await self.client.complete(request, idempotency_key=f"t1:{name}", fence=1)
+        answer = self.answers[name]
+        text = answer if isinstance(answer, str) else answer(request)
+        return ModelReply(
+            text=text, model=request.model or "fake", input_tokens=10, output_tokens=len(text.split()), usd=0.0,
+            finish_reason="stop", ms=1,
+        )  # fmt: skip
