@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from neo4j import AsyncGraphDatabase, AsyncManagedTransaction, unit_of_work
 from neo4j.exceptions import (
@@ -26,6 +27,9 @@ from codeforge.stores.ports import GraphBatch
 
 _T = TypeVar("_T")
 _Work = Callable[[AsyncManagedTransaction], Awaitable[_T]]
+
+SCHEMES = frozenset(f"{name}{security}" for name in ("bolt", "neo4j") for security in ("", "+s", "+ssc"))
+_ADDRESS = "NEO4J_URI: expected bolt://host:port or neo4j://host:port, without credentials"
 
 POOL_SIZE = 16
 ATTEMPTS = 8
@@ -66,6 +70,7 @@ class Neo4jStore:
         timeout_s: float = 10.0,
     ) -> None:
         """Without a password no credentials are sent. Raises SettingsError for an address that is none."""
+        _check_address(uri)
         self._database = database
         self._timeout_s = timeout_s
         self._edge_writer = asyncio.Lock()
@@ -84,7 +89,7 @@ class Neo4jStore:
                 telemetry_disabled=True,
             )
         except (ConfigurationError, ValueError) as error:
-            raise SettingsError("NEO4J_URI: expected bolt://host:port or neo4j://host:port") from error
+            raise SettingsError(_ADDRESS) from error
 
     async def prepare(self) -> None:
         """One uniqueness constraint per label. Raises GraphUnavailable."""
@@ -163,6 +168,17 @@ class Neo4jStore:
             except (ServiceUnavailable, SessionExpired):
                 if last:
                     raise
+
+
+def _check_address(uri: str) -> None:
+    """The driver looks at most of it only when it connects. Raises SettingsError."""
+    try:
+        address = urlsplit(uri)
+        usable = address.scheme in SCHEMES and bool(address.hostname) and address.port != 0
+    except ValueError as error:
+        raise SettingsError(_ADDRESS) from error
+    if not usable or address.username is not None:
+        raise SettingsError(_ADDRESS)
 
 
 def _running(statements: Sequence[Statement]) -> _Work[None]:

@@ -1,11 +1,12 @@
 """The graph store on each engine, as the contract tests use it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Protocol
 
-from neo4j import AsyncGraphDatabase
+from neo4j import AsyncGraphDatabase, Record
+from neo4j.exceptions import ServiceUnavailable
 from pydantic import SecretStr
 
 from codeforge.stores.memory_graph import MemoryGraphStore
@@ -44,7 +45,7 @@ class GraphEngine(Protocol):
         ...
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def opened(engine: GraphEngine) -> AsyncIterator[GraphStore]:
     """A prepared store, closed in the end."""
     store = engine.store()
@@ -83,11 +84,11 @@ class BoltEngine:
     """A real server."""
 
     def __init__(self, uri: str, user: str, password: SecretStr | None, server: ArcadeDbServer | None = None) -> None:
-        self._uri, self._user, self._password, self._server = uri, user, password, server
+        self.uri, self._user, self._password, self._server = uri, user, password, server
 
-    def store(self) -> Neo4jStore:
+    def store(self, database: str | None = None) -> Neo4jStore:
         # A machine that runs other things too may be slow; no test waits for this deadline.
-        return Neo4jStore(self._uri, self._user, self._password, timeout_s=30)
+        return Neo4jStore(self.uri, self._user, self._password, database, timeout_s=30)
 
     def unreachable(self, timeout_s: float) -> GraphStore:
         return Neo4jStore(f"bolt://127.0.0.1:{free_port()}", self._user, self._password, timeout_s=timeout_s)
@@ -104,12 +105,16 @@ class BoltEngine:
         if self._server is not None:
             await asyncio.to_thread(self._server.restart)
             return
-        # The query's own connection is among those that are closed, after its answer.
-        await self.query(KILL_CONNECTIONS, "")
+        with contextlib.suppress(ServiceUnavailable):  # the query's own connection is among them
+            await self.query(KILL_CONNECTIONS, "")
 
     async def query(self, text: str, prefix: str) -> int:
         """The `n` of the first record."""
+        records = await self.execute(text, prefix=prefix)
+        return int(records[0]["n"])
+
+    async def execute(self, text: str, **parameters: str) -> list[Record]:
+        """Runs any Cypher."""
         auth = (self._user, self._password.get_secret_value()) if self._password else None
-        async with AsyncGraphDatabase.driver(self._uri, auth=auth) as driver, driver.session() as session:
-            record = await (await session.run(text, prefix=prefix)).single(strict=True)
-            return int(record["n"])
+        async with AsyncGraphDatabase.driver(self.uri, auth=auth) as driver, driver.session() as session:
+            return [record async for record in await session.run(text, parameters)]
