@@ -21,6 +21,7 @@ class LoopThread:
         self._on_death = on_death
         self._ready = threading.Event()
         self._stopping = False
+        self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop_event: asyncio.Event | None = None
         self._thread = threading.Thread(target=self._main, name="asyncio", daemon=True)
@@ -35,7 +36,7 @@ class LoopThread:
     @property
     def running(self) -> bool:
         """Whether coroutines are being run."""
-        return self._ready.is_set() and not self._loop_ended()
+        return self._ready.is_set() and not self._ended
 
     def start(self) -> None:
         """Starts the thread and waits until the loop runs. Raises RuntimeError when it does not."""
@@ -59,20 +60,20 @@ class LoopThread:
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
-    def _loop_ended(self) -> bool:
-        return self._loop is None or self._loop.is_closed() or not self._loop.is_running()
-
     def _main(self) -> None:
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             self._loop = runner.get_loop()
             try:
                 runner.run(self._until_stopped())
             except BaseException as exc:  # SystemExit and KeyboardInterrupt of a callback end a loop, too
+                self._ended = True
                 if self._stopping:
                     logger.exception("the event loop ended with an error while it was being stopped")
                 else:
                     logger.critical("the event loop died: %r", exc, exc_info=exc)
                     self._on_death()
+            self._ended = True
+            # Leaving the runner cancels what is left and lets it end: tasks may still hand themselves back.
 
     async def _until_stopped(self) -> None:
         self._stop_event = asyncio.Event()

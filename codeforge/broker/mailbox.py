@@ -9,6 +9,8 @@ from contextlib import suppress
 
 logger = logging.getLogger(__name__)
 
+_PIPE_BYTES = 65_536
+
 
 class Mailbox:
     """Calls, run in the order in which they were posted, and a descriptor that is readable while there are any.
@@ -48,7 +50,7 @@ class Mailbox:
     def run_posted(self) -> None:
         """Runs what was posted. What a call raises is logged: out of the hub, it would end the worker."""
         with suppress(BlockingIOError):
-            os.read(self._reader, 4_096)
+            os.read(self._reader, _PIPE_BYTES)
         self._awake = False  # before the first call is taken: whoever posts from here on wakes again
         while self._calls:
             call = self._calls.popleft()
@@ -56,3 +58,8 @@ class Mailbox:
                 call()
             except Exception:
                 logger.exception("a callback of a task failed")
+
+    def close(self) -> None:
+        """Closes the descriptor. Nothing may be posted any more."""
+        os.close(self._reader)
+        os.close(self._writer)

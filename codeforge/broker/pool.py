@@ -55,7 +55,6 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         self._pids = count(1)
         self._mailbox = Mailbox()
         self._hub: Any = None
-        self._closed = threading.Event()
         self._stop_by: float | None = None  # set while it stops; monotonic seconds
 
     # Celery's hooks, in the main thread
@@ -164,10 +163,10 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
             self._threads.stop(STOP_GRACE_S if not self._jobs else 0.0)
         finally:
             signals.worker_shutting_down.disconnect(self._on_shutting_down)
-            self._closed.set()
 
     def _drain(self, drain_s: float) -> None:
         drained = self._host.drain(drain_s)
+        drained.add_done_callback(lambda _: self._mailbox.wake())
         self._serve_until(lambda: drained.done() and not self._jobs)
         if not drained.done():
             drained.cancel()
@@ -212,10 +211,15 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
     def _on_loop_death(self) -> None:
         """The worker stops with exit code 1, by force if it cannot in time."""
         state.should_stop = EX_FAILURE
+        watchdog = threading.Timer(EXIT_S, _end_process)
+        watchdog.daemon = True
+        watchdog.start()
         self._mailbox.wake()
-        if not self._closed.wait(EXIT_S):
-            logger.critical("the worker did not stop after its event loop died; ending it")
-            os._exit(EX_FAILURE)
+
+
+def _end_process() -> None:
+    logger.critical("the worker did not stop after its event loop died; ending it")
+    os._exit(EX_FAILURE)
 
 
 def _ignore(*_: Any) -> None:

@@ -109,11 +109,12 @@ def test_as_many_tasks_run_at_once_as_there_are_slots_and_no_more_are_taken(work
     assert f"peak {SLOTS}" in worker.log
 
 
-def test_a_task_is_acknowledged_when_it_starts(worker: CeleryWorker) -> None:
-    worker.send("sleep-800-ack")
-    worker.wait_log("run sleep-800-ack")
-    wait_until(lambda: worker.redis.hlen("unacked") == 0, "the acknowledgement", deadline_s=0.7)
-    assert "done sleep-800-ack" not in worker.log
+def test_nothing_is_left_of_a_message_once_it_is_taken(worker: CeleryWorker) -> None:
+    worker.send("sleep-300-taken")
+    worker.wait_log("run sleep-300-taken")
+    keys = {str(key) for key in worker.redis.keys("*")}
+    assert "done sleep-300-taken" not in worker.log
+    assert {key for key in keys if not key.startswith("_kombu.binding")} == {"log"}
 
 
 def test_a_monitor_sees_every_step_with_the_tasks_id(worker: CeleryWorker, events: Events) -> None:

@@ -47,7 +47,13 @@ class CeleryWorker:
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "--loglevel", "INFO", *options]
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+                command,
+                env=environment,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -94,14 +100,10 @@ class CeleryWorker:
         return self.process.wait(DEADLINE_S)
 
     def close(self) -> None:
-        """Ends it, with its children, whatever it does."""
+        """SIGKILL to it and its children; tests that are about stopping it did so before."""
         if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait(5)
+            os.killpg(self.process.pid, signal.SIGKILL)  # a group of its own, see above
+            self.process.wait(DEADLINE_S)
         self.redis.close()
 
 

@@ -26,7 +26,7 @@ HANDED_BACK_FILE = "handed-back"
 
 class ScriptedRuntime:
     def __init__(self, address: str, fault: str) -> None:
-        patience = Retry(ConstantBackoff(0.1), retries=50)  # outlives a restart of the server
+        patience = Retry(ConstantBackoff(0.1), retries=20)  # outlives a restart of the server
         self._redis = Redis.from_url(address, retry=patience, retry_on_error=[ConnectionError])
         self._fault = fault
         self._claiming = True
