@@ -1,0 +1,81 @@
+"""The doctor's report: all checks at once, each within its deadline, one line each."""
+
+import asyncio
+
+import pytest
+
+from codeforge.cli.doctor import CHECKS, Check, Finding, Level, check_api, check_model, check_redis, check_web, diagnose
+from codeforge.errors import LedgerUnavailable
+from codeforge.ledger import diagnosis
+from codeforge.settings import Settings, load_settings
+
+DIGEST = "a" * 64
+
+
+def run(checks: dict[str, Check], deadline_s: float = 5.0, **settings: str) -> list[Finding]:
+    return asyncio.run(diagnose(load_settings(settings), checks, deadline_s))
+
+
+def test_a_failure_a_hang_and_a_good_part_are_one_line_each() -> None:
+    async def fails(settings: Settings) -> list[Finding]:
+        raise LedgerUnavailable("the server refuses the user or the password")
+
+    async def hangs(settings: Settings) -> list[Finding]:
+        await asyncio.Event().wait()
+        return []
+
+    async def works(settings: Settings) -> list[Finding]:
+        return [Finding(Level.OK, "graph", "Neo4j/5")]
+
+    findings = run({"redis": fails, "vectors": hangs, "graph": works}, deadline_s=0.1)
+    assert [(finding.level, finding.part) for finding in findings] == [
+        (Level.ERROR, "redis"),
+        (Level.ERROR, "vectors"),
+        (Level.OK, "graph"),
+    ]
+    assert findings[0].text == "the server refuses the user or the password"
+    assert "no answer within" in findings[1].text
+
+
+@pytest.mark.parametrize(
+    ("policy", "append_only", "levels"),
+    [
+        ("noeviction", True, [Level.OK]),
+        ("allkeys-lru", True, [Level.OK, Level.ERROR]),
+        ("noeviction", False, [Level.OK, Level.WARNING]),
+        (None, None, [Level.OK, Level.WARNING]),
+    ],
+)
+def test_redis_must_evict_nothing(
+    monkeypatch: pytest.MonkeyPatch, policy: str | None, append_only: bool | None, levels: list[Level]
+) -> None:
+    async def examined(address: str, timeout_s: float) -> diagnosis.RedisReport:
+        return diagnosis.RedisReport("Redis 7.2", policy, append_only)
+
+    monkeypatch.setattr("codeforge.cli.doctor.examine_redis", examined)
+    assert [finding.level for finding in run({"redis": check_redis})] == levels
+
+
+def test_a_missing_model_is_a_warning_that_names_the_settings() -> None:
+    (finding,) = run({"model": check_model})
+    assert finding.level is Level.WARNING
+    assert "OPENROUTER_API_KEY" in finding.text
+    assert "LLM_BASE_URL" in finding.text
+
+
+def test_keys_are_reported_by_name_only() -> None:
+    findings = run({"web": check_web}, tavily_api_key="tvly-secret")
+    assert findings[0].level is Level.OK
+    assert "TAVILY_API_KEY set" in findings[0].text
+    assert "secret" not in str(findings)
+
+
+def test_an_open_api_that_reaches_private_hosts_is_a_warning() -> None:
+    open_api = {"api_host": "0.0.0.0", "api_keys": f"acme:{DIGEST}"}
+    assert run({"api": check_api}, **open_api)[0].level is Level.OK
+    assert run({"api": check_api}, **open_api, allow_private_hosts="10.0.0.0/8")[0].level is Level.WARNING
+    assert run({"api": check_api})[0].level is Level.OK
+
+
+def test_every_part_has_a_check() -> None:
+    assert list(CHECKS) == ["redis", "graph", "vectors", "embeddings", "model", "web search", "api"]
