@@ -6,9 +6,9 @@ import pytest
 
 from codeforge.errors import (
     IdempotencyConflict,
-    InvalidInput,
     StaleClaim,
     StateConflict,
+    UnknownParent,
 )
 from codeforge.identity import new_task_id
 from codeforge.ledger.memory.state import Message
@@ -58,10 +58,23 @@ async def test_idempotency_key_answers_the_first_tasks_again(cf: LedgerEngine) -
 
 async def test_unknown_parent_enqueues_nothing(cf: LedgerEngine) -> None:
     rival = await cf.submitted(tenant="rival")
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(UnknownParent) as caught:
         await cf.ledger.submit([new_task(), new_task(parent_id=rival.id)])
-    assert caught.value.field == "parent_id"
+    assert (caught.value.field, caught.value.index) == ("parent_id", 1)
     assert len(await cf.messages("scrape")) == 1
+
+
+async def test_child_names_its_parent(cf: LedgerEngine) -> None:
+    parent = await cf.submitted()
+    child = await cf.submitted(parent_id=parent.id)
+    assert (await cf.ledger.get("acme", child.id)).parent_id == parent.id
+
+
+async def test_repeated_submission_with_a_key_is_no_replay_of_itself(cf: LedgerEngine) -> None:
+    tasks = [new_task(), new_task()]
+    first = await cf.ledger.submit(tasks, Idempotency("k", "hash"))
+    again = await cf.ledger.submit(tasks, Idempotency("k", "hash"))
+    assert (again.ids, again.replayed) == (first.ids, False)
 
 
 async def test_thousand_tasks_at_once(cf: LedgerEngine) -> None:
@@ -179,6 +192,20 @@ async def test_hand_back_costs_no_attempt_and_rings(cf: LedgerEngine) -> None:
     assert len(await cf.messages("scrape")) == 2
 
 
+async def test_repeated_hand_back_is_answered_as_the_first_time(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    claimed = await cf.claimed(task.id)
+    await cf.ledger.hand_back(claimed.claim)
+    await cf.ledger.hand_back(claimed.claim)  # the answer was lost
+    assert (await cf.ledger.get("acme", task.id)).attempts == 0
+    assert len(await cf.messages("scrape")) == 2
+    with pytest.raises(StaleClaim):
+        await cf.ledger.finish(claimed.claim, SUCCESS)
+    await cf.claimed(task.id)
+    with pytest.raises(StaleClaim):
+        await cf.ledger.hand_back(claimed.claim)
+
+
 async def test_cancel_of_a_queued_task_is_at_once(cf: LedgerEngine) -> None:
     task = await cf.submitted()
     assert await cf.ledger.cancel("acme", task.id) is TaskState.CANCELLED
@@ -203,6 +230,8 @@ async def test_replay_keeps_id_fence_and_journal(cf: LedgerEngine) -> None:
     await cf.ledger.record_step(claimed.claim, "s", b"1", None)
     await cf.ledger.finish(claimed.claim, Outcome("failed", error=FAILURE))
     assert await cf.ledger.replay("acme", task.id) is TaskState.QUEUED
+    got = await cf.ledger.get("acme", task.id)
+    assert (got.started_at, got.finished_at, got.progress, got.error) == (None, None, None, None)
     again = await cf.claimed(task.id)
     assert (again.claim.fence, again.task.attempts, dict(again.journal)) == (2, 1, {"s": b"1"})
     with pytest.raises(StateConflict):

@@ -1,5 +1,7 @@
 """The projector's side of the ledger: the outbox."""
 
+import asyncio
+
 import pytest
 
 from codeforge.ledger.port import Outcome
@@ -40,3 +42,34 @@ async def test_entry_of_a_replayed_task_is_not_projected(cf: LedgerEngine) -> No
     assert entry.task is None
     await cf.outbox.settle([entry], {})
     assert not (await cf.ledger.get("acme", task.id)).stored
+
+
+async def test_oldest_entries_come_first_whatever_their_partition(cf: LedgerEngine) -> None:
+    tasks = [await cf.submitted() for _ in range(8)]
+    for task in tasks:
+        await cf.ledger.cancel("acme", task.id)
+    entries = await cf.outbox.read([0, 1], 8, 1 << 20)
+    ended = [entry.task.finished_at or 0 for entry in entries if entry.task]
+    assert len(ended) == 8
+    assert ended == sorted(ended)
+    assert await cf.outbox.read([0, 1], 3, 1 << 20) == entries[:3]
+
+
+async def test_entry_whose_task_expired_is_settled_without_it(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    await cf.ledger.cancel("acme", task.id)
+    await cf.expire_task(task.id)
+    (entry,) = await cf.outbox.read([0, 1], 5, 1 << 20)
+    assert (entry.task_id, entry.task) == (task.id, None)
+    await cf.outbox.settle([entry], {task.id: "a reason"})
+    assert await cf.outbox.read([0, 1], 5, 1 << 20) == []
+    assert await cf.dead_letters() == {}
+
+
+async def test_wait_ends_with_an_entry_or_with_its_time(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    await cf.outbox.wait([0, 1], 0.01)
+    async with asyncio.timeout(10):
+        waiting = asyncio.create_task(cf.outbox.wait([0, 1], 20))
+        await cf.ledger.cancel("acme", task.id)
+        await waiting

@@ -3,8 +3,10 @@
 import pytest
 
 from codeforge.errors import StaleClaim
+from codeforge.ledger.memory.state import Message
 from codeforge.ledger.port import TaskFilter
 from codeforge.task import TaskState
+from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import SUCCESS, LedgerEngine
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +45,34 @@ async def test_overdue_task_ends_as_timeout_without_its_worker(cf: LedgerEngine)
     assert (got.state, got.error and got.error.code) == (TaskState.FAILED, "timeout")
     with pytest.raises(StaleClaim):
         await cf.ledger.finish(claimed.claim, SUCCESS)
+
+
+async def test_overdue_task_whose_row_is_gone_stops_no_pass(cf: LedgerEngine) -> None:
+    gone, late = await cf.submitted(), await cf.submitted()
+    for task in (gone, late):
+        await cf.claimed(task.id)
+        await cf.overdue(task.id)
+    await cf.expire_task(gone.id)
+    assert (await cf.reaper.reap()).timed_out == 1
+    assert (await cf.ledger.get("acme", late.id)).state is TaskState.FAILED
+    assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].running == 0
+
+
+async def test_task_of_a_dead_worker_that_the_client_cancelled_is_cancelled(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    await cf.claimed(task.id)
+    await cf.ledger.cancel("acme", task.id)
+    await cf.expire_lease("w1")
+    await cf.reaper.reap()
+    assert (await cf.ledger.get("acme", task.id)).state is TaskState.CANCELLED
+
+
+async def test_tasks_of_a_worker_that_stopped_in_order_are_taken_back_at_once(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    await cf.claimed(task.id)
+    await cf.ledger.end_lease("w1")
+    assert (await cf.reaper.reap()).taken_back == 1
+    assert (await cf.messages("scrape"))[-1] == Message(f"{task.id}:r1", task.id)
 
 
 async def test_one_reaper_leads(cf: LedgerEngine) -> None:

@@ -1,6 +1,7 @@
 """What only the real ledger can suffer: full memory, lost scripts, an unreachable server."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -45,3 +46,12 @@ async def test_lost_scripts_and_connections_are_survived(cf: LedgerServer, ledge
     ledger_server.restart()
     claimed = await cf.claimed(task.id)
     assert await cf.ledger.finish(claimed.claim, SUCCESS) is TaskState.SUCCEEDED
+
+
+async def test_silent_server_fails_a_ping_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.ledger.redis.PING_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        async with asyncio.timeout(20), opened_ledger(f"redis://127.0.0.1:{port}/0") as cf:
+            with pytest.raises(LedgerUnavailable):
+                await cf.ledger.ping()

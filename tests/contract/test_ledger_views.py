@@ -1,12 +1,14 @@
 """What the ledger shows: lists, events, depths."""
 
+import asyncio
+
 import pytest
 
 from codeforge.errors import TaskNotFound
 from codeforge.ledger.port import Outcome, TaskFilter
 from codeforge.task import Progress, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
-from tests.contract.ledger_engines import LedgerEngine
+from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
 
 pytestmark = pytest.mark.anyio
 
@@ -60,3 +62,49 @@ async def test_snapshot_counts_live_workers_and_their_slots(cf: LedgerEngine) ->
     assert (depth.workers, depth.slots) == (1, 10)
     await cf.ledger.end_lease("w1")
     assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].workers == 0
+
+
+async def test_reader_of_events_waits_for_the_next_one(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    (queued,) = await cf.ledger.events("acme", task.id, "0", 0)
+    async with asyncio.timeout(10):
+        waiting = asyncio.create_task(cf.ledger.events("acme", task.id, queued.id, 8_000))
+        await cf.ledger.cancel("acme", task.id)
+        assert [event.kind for event in await waiting] == ["cancelled"]
+
+
+async def test_page_may_end_exactly_at_its_limit(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    page = await cf.ledger.list("acme", TaskFilter(), 1, None)
+    assert [found.id for found in page.tasks] == [task.id]
+    assert (await cf.ledger.list("acme", TaskFilter(), 1, task.id)).tasks == []
+
+
+async def test_waits_and_durations_are_counted_where_there_were_any(cf: LedgerEngine) -> None:
+    ran, waited = await cf.submitted(), await cf.submitted()
+    await cf.ledger.finish((await cf.claimed(ran.id)).claim, SUCCESS)
+    claimed = await cf.claimed(waited.id)
+    await cf.ledger.finish(claimed.claim, Outcome("retry", error=FAILURE, retry_delay_s=60))
+    await cf.ledger.cancel("acme", waited.id)
+    counters = (await cf.ledger.snapshot()).counters
+
+    def observations(name: str) -> float:
+        prefix = f"hist:{name}:scrape:"
+        return sum(n for field, n in counters.items() if field.startswith(prefix) and field != prefix + "sum")
+
+    assert (observations("wait"), observations("duration")) == (2, 1)
+    assert counters["finished:scrape:cancelled"] == counters["attempts:scrape:retry"] == 1
+
+
+async def test_oldest_queued_is_an_age_in_seconds(cf: LedgerEngine) -> None:
+    assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].oldest_queued_s == 0.0
+    task = await cf.submitted()
+    await cf.age_in_queue(task.id)
+    assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].oldest_queued_s > 1e9
+
+
+async def test_added_counters_add_up(cf: LedgerEngine) -> None:
+    for _ in range(2):
+        await cf.ledger.add_counters({"store_errors:graph": 1, "hist:projection:graph:sum": 0.5})
+    counters = (await cf.ledger.snapshot()).counters
+    assert (counters["store_errors:graph"], counters["hist:projection:graph:sum"]) == (2, 1.0)

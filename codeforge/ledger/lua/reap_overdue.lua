@@ -1,16 +1,22 @@
 -- Ends tasks that run past their time and which their worker did not end itself.
 -- ARGV: type, limit, grace in ms, partitions. Answers how many.
+local zset = 'cf:running:' .. ARGV[1]
 local now = now_ms()
-local ids = redis.call('ZRANGEBYSCORE', 'cf:running:' .. ARGV[1], '-inf', now - tonumber(ARGV[3]), 'LIMIT', 0, ARGV[2])
-for _, id in ipairs(ids) do
+local ended = 0
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', zset, '-inf', now - tonumber(ARGV[3]), 'LIMIT', 0, ARGV[2])) do
   local worker = redis.call('HGET', task_key(id), 'worker')
-  set_error(id, 'timeout', 'the task ran longer than its timeout_s', '0')
-  count('attempts:' .. ARGV[1] .. ':timeout')
-  -- Its worker, if it still lives, stops the coroutine; whatever it writes is refused from here on.
-  if worker and worker ~= '' then
-    redis.call('SADD', 'cf:cancel:' .. worker, id)
-    redis.call('EXPIRE', 'cf:cancel:' .. worker, 86400)
+  if worker then
+    set_error(id, 'timeout', 'the task ran longer than its timeout_s', '0')
+    count('attempts:' .. ARGV[1] .. ':timeout')
+    -- Its worker, if it still lives, stops the coroutine; whatever it writes is refused from here on.
+    if worker ~= '' then
+      redis.call('SADD', 'cf:cancel:' .. worker, id)
+      redis.call('EXPIRE', 'cf:cancel:' .. worker, 86400)
+    end
+    terminate(id, 'failed', now, tonumber(ARGV[4]))
+    ended = ended + 1
+  else
+    redis.call('ZREM', zset, id)  -- the row is gone, and must not keep the others from being seen
   end
-  terminate(id, 'failed', now, tonumber(ARGV[4]))
 end
-return #ids
+return ended

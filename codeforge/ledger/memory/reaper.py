@@ -33,14 +33,18 @@ class MemoryReaper(MemoryState):
         return ReapReport(rung=rung, promoted=promoted, taken_back=taken_back, dead=dead, timed_out=timed_out)
 
     def _end_overdue(self, worker_type: WorkerType) -> int:
-        ids = oldest(self.running[worker_type], self.now_ms() - OVERDUE_GRACE_MS)[:MAX_PER_CALL]
-        for task_id in ids:
-            row = self.rows[task_id]
+        ended = 0
+        for task_id in oldest(self.running[worker_type], self.now_ms() - OVERDUE_GRACE_MS)[:MAX_PER_CALL]:
+            row = self._row(task_id)
+            if row is None:
+                del self.running[worker_type][task_id]
+                continue
             self.counters[f"attempts:{worker_type}:timeout"] += 1
             self._tell(row.worker, task_id)
             failure = TaskFailure("timeout", "the task ran longer than its timeout_s", False)
             self._terminate(row, TaskState.FAILED, failure)
-        return len(ids)
+            ended += 1
+        return ended
 
     def _promote(self, worker_type: WorkerType) -> int:
         ids = oldest(self.delayed[worker_type], self.now_ms())[:MAX_PER_CALL]
