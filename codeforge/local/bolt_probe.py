@@ -30,7 +30,10 @@ async def bolt_answers(host: str, port: int, user: str, password: str, database:
             if await _answer(reader) != SUCCESS:
                 return False
             writer.write(_message(RUN, "RETURN 1", {}, {"db": database}) + _message(PULL, {"n": -1}))
-            return [await _answer(reader) for _ in range(3)] == [SUCCESS, RECORD, SUCCESS]
+            for expected in (SUCCESS, RECORD, SUCCESS):
+                if await _answer(reader) != expected:
+                    return False
+            return True
         except asyncio.IncompleteReadError:  # the server closed the connection
             return False
         finally:
