@@ -3,12 +3,13 @@
 import sys
 from functools import partial
 
-from codeforge.broker.app import App, make_app
+from codeforge.broker.app import App, make_app, use_logging
 from codeforge.broker.runtime import TaskRuntime
 from codeforge.broker.tasks import register
 from codeforge.errors import SettingsError
+from codeforge.logs import configure_logs
 from codeforge.settings import Settings, load_settings
-from codeforge.wiring import worker_runtime
+from codeforge.wiring.worker import worker_runtime
 from codeforge.worker_types import served_types
 from workers.agents import agents_for
 
@@ -16,6 +17,7 @@ from workers.agents import agents_for
 def make_worker_app(settings: Settings) -> App:
     """The application of one worker process. Agents and clients are made when the pool starts."""
     served = served_types(settings.worker_type)
+    use_logging(partial(configure_logs, settings, "worker"))
     app = make_app(settings, served)
     register(app, served, partial(_runtime, settings), drain_s=settings.drain_s)
     return app

@@ -14,7 +14,7 @@ from codeforge.api.task_reads import task_read_routes
 from codeforge.api.tasks import task_routes
 from codeforge.api.ui import ui_routes
 from codeforge.settings import Settings
-from codeforge.wiring import ApiServices
+from codeforge.wiring.api import ApiServices
 
 SUMMARY = "Runs AI-agent tasks at scale."
 

@@ -5,7 +5,7 @@ import uvicorn
 from codeforge.api.app import create_app
 from codeforge.logs import configure_logs
 from codeforge.settings import Settings
-from codeforge.wiring import api_services
+from codeforge.wiring.api import api_services
 
 GRACEFUL_S = 5
 

@@ -4,7 +4,7 @@ from typing import cast
 
 from fastapi import Request
 
-from codeforge.wiring import ApiServices
+from codeforge.wiring.api import ApiServices
 
 
 def services(request: Request) -> ApiServices:

@@ -12,7 +12,7 @@ from codeforge.api.views import JsonResponse, event_text
 from codeforge.errors import CodeForgeError, InvalidInput, TaskNotFound, TooManyStreams
 from codeforge.logs import logger
 from codeforge.task import TaskEvent, TaskState
-from codeforge.wiring import ApiServices
+from codeforge.wiring.api import ApiServices
 
 log = logger(__name__)
 

@@ -13,7 +13,7 @@ from codeforge.identity import is_task_id
 from codeforge.ledger.port import TaskFilter
 from codeforge.submission import MAX_BATCH, TaskRequest, idempotency_of
 from codeforge.task import TaskState
-from codeforge.wiring import ApiServices
+from codeforge.wiring.api import ApiServices
 from codeforge.worker_types import WorkerType
 
 Services = Annotated[ApiServices, Depends(services)]

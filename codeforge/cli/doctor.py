@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from codeforge import wiring
 from codeforge.errors import CodeForgeError
 from codeforge.ledger.diagnosis import examine_redis
 from codeforge.settings import Settings, is_loopback, load_settings
 from codeforge.stores.diagnosis import graph_server
+from codeforge.wiring.model import model_client
+from codeforge.wiring.stores import embedder, graph_store, vector_store
 
 DEADLINE_S = 10.0
 CONNECT_S = 5.0
@@ -77,7 +78,7 @@ async def check_redis(settings: Settings) -> list[Finding]:
 async def check_graph(settings: Settings) -> list[Finding]:
     """Reachable, lets us in, answers a query in the configured database."""
     server = await graph_server(settings.neo4j_address, settings.neo4j_user, settings.neo4j_password, CONNECT_S)
-    store = wiring.graph_store(settings)
+    store = graph_store(settings)
     try:
         await store.ping()
     finally:
@@ -87,7 +88,7 @@ async def check_graph(settings: Settings) -> list[Finding]:
 
 async def check_vectors(settings: Settings) -> list[Finding]:
     """Reachable, lets us in."""
-    store = wiring.vector_store(settings)
+    store = vector_store(settings)
     try:
         await store.ping()
     finally:
@@ -97,11 +98,11 @@ async def check_vectors(settings: Settings) -> list[Finding]:
 
 async def check_embeddings(settings: Settings) -> list[Finding]:
     """A text becomes a vector of the configured length."""
-    embedder = wiring.embedder(settings)
+    texts = embedder(settings)
     try:
-        vector = (await embedder.embed(["codeforge"]))[0]
+        vector = (await texts.embed(["codeforge"]))[0]
     finally:
-        await embedder.close()
+        await texts.close()
     if len(vector) != settings.embeddings_dim:
         text = f"the model gives {len(vector)} dimensions, EMBEDDINGS_DIM says {settings.embeddings_dim}"
         return [Finding(Level.ERROR, "embeddings", text)]
@@ -111,7 +112,7 @@ async def check_embeddings(settings: Settings) -> list[Finding]:
 
 async def check_model(settings: Settings) -> list[Finding]:
     """Address and key of the model's service; no tokens are spent."""
-    client = wiring.model_client(settings)
+    client = model_client(settings)
     if client is None:
         text = "none configured: coding, analysis and debate are refused; set OPENROUTER_API_KEY or LLM_BASE_URL"
         return [Finding(Level.WARNING, "model", text)]

@@ -6,7 +6,7 @@ from codeforge.background import Background
 from codeforge.logs import configure_logs
 from codeforge.projector_loop import ProjectorLoop
 from codeforge.settings import Settings
-from codeforge.wiring import projector_parts
+from codeforge.wiring.projector import projector_parts
 
 
 def serve(settings: Settings) -> None:

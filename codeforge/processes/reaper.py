@@ -6,7 +6,7 @@ from codeforge.background import Background
 from codeforge.logs import configure_logs
 from codeforge.reaping import Reaper
 from codeforge.settings import Settings
-from codeforge.wiring import reaper_ledger
+from codeforge.wiring.reaper import reaper_ledger
 
 
 def serve(settings: Settings) -> None:

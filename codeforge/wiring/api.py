@@ -1,0 +1,50 @@
+"""The front door's services."""
+
+from dataclasses import dataclass
+
+from codeforge.ledger.port import Ledger
+from codeforge.lineage import Lineage
+from codeforge.search import Search
+from codeforge.settings import Settings
+from codeforge.stores.ports import Embedder, GraphStore, VectorStore
+from codeforge.submission import Submissions
+from codeforge.web.guard import AddressGuard
+from codeforge.wiring.ledger import redis_ledger
+from codeforge.wiring.stores import embedder, graph_store, vector_store
+
+API_CONNECTIONS = 64
+STREAM_CONNECTIONS = 210
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """What the front door works with: use cases, and the ports that health checks ask."""
+
+    ledger: Ledger
+    submissions: Submissions
+    lineage: Lineage
+    search: Search
+    graph: GraphStore
+    vectors: VectorStore
+    embedder: Embedder
+
+    async def close(self) -> None:
+        """Closes every client."""
+        for part in (self.embedder, self.vectors, self.graph, self.ledger):
+            await part.close()
+
+
+async def api_services(settings: Settings) -> ApiServices:
+    """The front door's services."""
+    ledger = redis_ledger(settings, connections=API_CONNECTIONS, blocking=STREAM_CONNECTIONS)
+    graph, vectors, texts = graph_store(settings), vector_store(settings), embedder(settings)
+    guard = AddressGuard(settings.allow_private_hosts)
+    return ApiServices(
+        ledger=ledger,
+        submissions=Submissions(ledger, guard, model_configured=settings.model_configured),
+        lineage=Lineage(graph),
+        search=Search(vectors, texts),
+        graph=graph,
+        vectors=vectors,
+        embedder=texts,
+    )

@@ -1,0 +1,34 @@
+"""The ledger's sides."""
+
+from codeforge.broker.message import ring_template
+from codeforge.ledger.bells import Bell, Bells
+from codeforge.ledger.connection import connect
+from codeforge.ledger.redis import RedisLedger
+from codeforge.settings import Settings
+from codeforge.worker_types import Priority, WorkerType
+
+BACKGROUND_CONNECTIONS = 8
+BLOCKING_TIMEOUT_S = 15.0
+
+
+def bells() -> Bells:
+    """The broker's messages, as the ledger rings them."""
+    return {
+        (worker_type, priority): Bell(form.queue, form.template)
+        for worker_type in WorkerType
+        for priority in Priority
+        for form in [ring_template(worker_type, priority)]
+    }
+
+
+def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> RedisLedger:
+    """The ledger as the API and the workers see it."""
+    address = settings.redis_address
+    return RedisLedger(
+        connect(address, max_connections=connections),
+        connect(address, max_connections=blocking, timeout_s=BLOCKING_TIMEOUT_S),
+        bells(),
+        partitions=settings.outbox_partitions,
+        lease_s=settings.lease_s,
+        retention_s=settings.retention_s,
+    )

@@ -1,0 +1,35 @@
+"""The stores, and the embeddings between them."""
+
+from codeforge.errors import SettingsError
+from codeforge.settings import Settings
+from codeforge.stores.embeddings import HttpEmbedder, WordLlamaEmbedder
+from codeforge.stores.neo4j import Neo4jStore
+from codeforge.stores.ports import Embedder, GraphStore, VectorStore
+from codeforge.stores.qdrant import QdrantStore
+
+
+def graph_store(settings: Settings) -> GraphStore:
+    """Neo4j, or what speaks its protocol."""
+    return Neo4jStore(settings.neo4j_address, settings.neo4j_user, settings.neo4j_password, settings.neo4j_database)
+
+
+def vector_store(settings: Settings) -> VectorStore:
+    """Qdrant."""
+    return QdrantStore(
+        settings.qdrant_address,
+        settings.qdrant_api_key,
+        settings.qdrant_collection,
+        settings.embeddings_dim,
+        model=settings.embeddings_model,
+    )
+
+
+def embedder(settings: Settings) -> Embedder:
+    """The configured service, else the model inside the `wordllama` package. Raises SettingsError."""
+    if settings.embeddings_base_url is None:
+        return WordLlamaEmbedder(settings.embeddings_dim)
+    if settings.embeddings_model is None:
+        raise SettingsError("CODEFORGE_EMBEDDINGS_MODEL: needed where CODEFORGE_EMBEDDINGS_BASE_URL is set")
+    return HttpEmbedder(
+        settings.embeddings_base_url, settings.embeddings_api_key, settings.embeddings_model, settings.embeddings_dim
+    )
