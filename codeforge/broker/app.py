@@ -5,11 +5,12 @@ JSON, no result backend, queues without exchanges, and a message is gone once it
 the reaper rings again; and none of the redeliveries of Celery on Redis can happen to a task that runs.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
 from codeforge.broker.queue_order import QUEUE_ORDER
@@ -40,6 +41,20 @@ def make_app(settings: Settings, served: Sequence[WorkerType]) -> App:
         worker_enable_prefetch_count_reduction=False,
     )
     return app
+
+
+def use_logging(configure: Callable[[], None]) -> None:
+    """Has a worker call `configure` instead of setting up logs of Celery's own; `--loglevel` is then without effect.
+
+    Celery's two information lines a task are left out: the ledger's events and the metrics say the same.
+    """
+
+    def on_setup_logging(**_: Any) -> None:
+        configure()
+        for per_task in ("celery.worker.strategy", "celery.app.trace"):
+            logging.getLogger(per_task).setLevel(logging.WARNING)
+
+    signals.setup_logging.connect(on_setup_logging, weak=False)
 
 
 def queues(served: Sequence[WorkerType]) -> tuple[Queue, ...]:
