@@ -26,7 +26,8 @@ FUNCTION_WORDS = frozenset(
     down during each few for from further get got had has have having he her here hers him his how i if in into is it
     its itself just me more most my no nor not of off on once only or other our ours out over own same she should so
     some such than that the their theirs them then there these they this those through to too under until up upon us
-    very was we were what when where which while who whom whose why will with would you your yours""".split()
+    very was we were what when where which while who whom whose why will with would you your yours
+    s t ll re ve don doesn didn isn""".split()  # noqa: SIM905  # a list literal would be one word a line
 )
 """English words that say nothing of a text's subject. Rank fusion sees ranks and no scores, so a text that shares only
 such words with a query would count as much as one that shares its subject. Other languages' are left to IDF."""
@@ -51,7 +52,10 @@ def words(text: str) -> list[str]:
     Runs of a script without spaces become overlapping pairs of characters, as search engines do for CJK.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return [word for run in _WORD.findall(folded) for word in _split(run) if word not in FUNCTION_WORDS]
+    runs = _WORD.findall(folded)
+    if _UNSPACED.search(folded):
+        runs = [word for run in runs for word in _split(run)]
+    return [word for word in runs if word not in FUNCTION_WORDS]
 
 
 def document_vector(text: str) -> SparseVector:

@@ -1,0 +1,104 @@
+"""Embeddings on this machine: wordllama's averaged word vectors, out of the wheel, without a download."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codeforge.errors import EmbeddingsUnavailable, SettingsError
+
+WHEEL_DIM = 256
+"""The dimension of the weights in the wheel; their first 64 or 128 numbers serve as smaller vectors."""
+
+DIMS = (64, 128, WHEEL_DIM)
+MODEL = "wordllama/l2_supercat"
+
+MAX_TEXT_CHARS = 20_000
+"""What counts of one text; an average of more words than that hardly moves."""
+
+MAX_BATCH_CHARS = 32_000
+"""Texts are padded to the longest of their batch, at 2 KiB a token: this keeps a batch under 64 MB."""
+
+MAX_BATCH_TEXTS = 64
+
+
+class WordLlamaEmbedder:
+    """An `Embedder` of 64, 128 or 256 dimensions. The model is loaded at the first use, in the one thread that embeds.
+
+    Raises SettingsError, naming CODEFORGE_EMBEDDINGS_DIM, for any other dimension.
+    """
+
+    def __init__(self, dim: int = WHEEL_DIM) -> None:
+        if dim not in DIMS:
+            raise SettingsError(
+                f"CODEFORGE_EMBEDDINGS_DIM: {dim}, but the built-in embeddings have {', '.join(map(str, DIMS))};"
+                " set CODEFORGE_EMBEDDINGS_BASE_URL for a model of another dimension"
+            )
+        self._dim = dim
+        self._thread = ThreadPoolExecutor(1, "embeddings")
+        self._model: Any = None
+
+    @property
+    def dim(self) -> int:
+        """See `Embedder.dim`."""
+        return self._dim
+
+    @property
+    def model(self) -> str:
+        """The name under which a collection remembers what filled it."""
+        return MODEL
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """See `Embedder.embed`. A text without a word gets a constant vector."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, list(texts))
+
+    async def close(self) -> None:
+        """Lets the thread end once what it does is done."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _embed(self, texts: list[str]) -> list[list[float]]:
+        if self._model is None:
+            self._model = _load(self._dim)
+        vectors = np.empty((len(texts), self._dim), dtype=np.float32)
+        for batch in _batches(texts):
+            vectors[batch] = self._model.embed([texts[place][:MAX_TEXT_CHARS] for place in batch])
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors[lengths[:, 0] == 0] = 1.0
+        unit: list[list[float]] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).tolist()
+        return unit
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
+    """The places of all texts, those of like length together, so that little of a batch is padding."""
+    lengths = [min(len(text), MAX_TEXT_CHARS) for text in texts]
+    batch: list[int] = []
+    for place in sorted(range(len(texts)), key=lengths.__getitem__):
+        if batch and ((len(batch) + 1) * lengths[place] > MAX_BATCH_CHARS or len(batch) == MAX_BATCH_TEXTS):
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
+
+
+def _load(dim: int) -> Any:
+    """The model. The folder is given, for the package looks for its tokenizer beside its weights only then."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        import wordllama  # here, and not above: 30 MB and 0.5 s for processes that never embed
+
+        folder = Path(wordllama.__file__).parent
+        return wordllama.WordLlama.load(
+            cache_dir=folder, dim=WHEEL_DIM, trunc_dim=None if dim == WHEEL_DIM else dim, disable_download=True
+        )
+    except (ImportError, OSError, ValueError) as error:
+        raise EmbeddingsUnavailable(f"the built-in embeddings cannot be loaded: {error}", retryable=False) from error
+    finally:
+        # Its import sets up the root logger, which is the program's to do.
+        root.handlers[:] = handlers
+        root.setLevel(level)

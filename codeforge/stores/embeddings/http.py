@@ -1,0 +1,152 @@
+"""Embeddings of an OpenAI-compatible service: `POST {base}/embeddings`
+(https://platform.openai.com/docs/api-reference/embeddings/create)."""
+
+import asyncio
+import math
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Annotated
+
+import httpx
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+
+from codeforge.errors import EmbeddingsUnavailable, RowRejected
+
+MAX_BATCH = 128
+ATTEMPTS = 4
+BACKOFF_S = 0.5
+MAX_WAIT_S = 20.0
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+TEXT_FAULTS = frozenset({400, 413, 422})
+PROBE = "hello"
+
+
+class _Embedding(BaseModel):
+    index: int
+    embedding: Annotated[list[float], Field(min_length=1)]
+
+
+class _Answer(BaseModel):
+    data: list[_Embedding]
+
+
+class HttpEmbedder:
+    """An `Embedder` over HTTP. A batch gets `ATTEMPTS` tries, each within `timeout_s` seconds; between them it waits
+    as long as the service asks (at most `MAX_WAIT_S`), or twice as long each time, with jitter."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: SecretStr | None,
+        model: str,
+        dim: int,
+        *,
+        timeout_s: float = 30.0,
+        backoff_s: float = BACKOFF_S,
+    ) -> None:
+        self._url = f"{base_url.rstrip('/')}/embeddings"
+        self._model = model
+        self._dim = dim
+        self._timeout_s = timeout_s
+        self._backoff_s = backoff_s
+        headers = {} if api_key is None else {"Authorization": f"Bearer {api_key.get_secret_value()}"}
+        self._client = httpx.AsyncClient(headers=headers, timeout=timeout_s, trust_env=False)
+
+    @property
+    def dim(self) -> int:
+        """See `Embedder.dim`."""
+        return self._dim
+
+    @property
+    def model(self) -> str:
+        """The name under which a collection remembers what filled it."""
+        return self._model
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """See `Embedder.embed`. Raises RowRejected when the service refuses a text for what it is."""
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), MAX_BATCH):
+            batch = list(texts[start : start + MAX_BATCH])
+            response = await self._answer(batch)
+            if response.status_code in TEXT_FAULTS:
+                raise await self._refused(response)
+            vectors += self._vectors(response, len(batch))
+        return vectors
+
+    async def close(self) -> None:
+        """See `Embedder.close`."""
+        await self._client.aclose()
+
+    async def _answer(self, batch: list[str]) -> httpx.Response:
+        """A success or a fault of the texts. Raises EmbeddingsUnavailable for anything else, after the last try."""
+        cause: Exception | None = None
+        for attempt in range(ATTEMPTS):
+            wait_s = random.uniform(0.5, 1.0) * self._backoff_s * 2**attempt  # noqa: S311  # jitter, no secret
+            try:
+                response = await self._post(batch)
+            except (httpx.HTTPError, TimeoutError) as error:
+                failure, cause = f"cannot be reached: {type(error).__name__}", error
+            else:
+                if response.is_success or response.status_code in TEXT_FAULTS:
+                    return response
+                if response.status_code not in RETRIED:
+                    raise _unavailable(f"answered {response.status_code}", retryable=False)
+                failure, cause = f"answered {response.status_code}", None
+                asked_s = retry_after_s(response.headers.get("Retry-After"))
+                wait_s = wait_s if asked_s is None else asked_s + wait_s
+            if attempt + 1 < ATTEMPTS:
+                await asyncio.sleep(min(wait_s, MAX_WAIT_S))
+        raise _unavailable(f"{failure} ({ATTEMPTS} tries)") from cause
+
+    async def _post(self, batch: list[str]) -> httpx.Response:
+        body = {"model": self._model, "input": batch, "encoding_format": "float"}
+        async with asyncio.timeout(self._timeout_s):
+            return await self._client.post(self._url, json=body)
+
+    async def _refused(self, response: httpx.Response) -> RowRejected | EmbeddingsUnavailable:
+        """Whose fault a refusal is: a service that refuses any text is set up wrongly, and no text is to blame."""
+        probe = await self._answer([PROBE])
+        if probe.is_success:
+            return RowRejected(f"the embeddings service refused a text with status {response.status_code}")
+        return _unavailable(f"refuses every text with status {probe.status_code}", retryable=False)
+
+    def _vectors(self, response: httpx.Response, count: int) -> list[list[float]]:
+        """Unit vectors in the order of the texts."""
+        try:
+            data = sorted(_Answer.model_validate_json(response.content).data, key=lambda item: item.index)
+        except ValidationError as error:
+            raise _unavailable("answered something else than embeddings") from error
+        if [item.index for item in data] != list(range(count)):
+            raise _unavailable(f"answered {len(data)} embeddings to {count} texts")
+        for item in data:
+            if len(item.embedding) != self._dim:
+                reason = f"answers vectors of {len(item.embedding)}, but CODEFORGE_EMBEDDINGS_DIM is {self._dim}"
+                raise _unavailable(reason, retryable=False)
+        return [_unit(item.embedding) for item in data]
+
+
+def retry_after_s(header: str | None) -> float | None:
+    """The seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None when it is absent or makes no sense."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        when = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def _unavailable(reason: str, *, retryable: bool = True) -> EmbeddingsUnavailable:
+    return EmbeddingsUnavailable(f"the embeddings service {reason}", retryable=retryable)
+
+
+def _unit(vector: list[float]) -> list[float]:
+    length = math.sqrt(sum(number * number for number in vector))
+    if not length or not math.isfinite(length):
+        raise _unavailable("answered a vector without a direction")
+    return [number / length for number in vector]
