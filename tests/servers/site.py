@@ -4,6 +4,7 @@ As a program (`python -m tests.servers.site --port 0`) it prints its address and
 """
 
 import argparse
+import ssl
 import threading
 from collections import Counter
 from types import TracebackType
@@ -16,10 +17,12 @@ STOP_S = 10.0
 
 
 class Site:
-    """The site, from entering the context to leaving it."""
+    """The site, from entering the context to leaving it. `tls` makes it speak HTTPS."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> None:
         self._server = SiteServer(port, respond)
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="site", daemon=True)
 
     @property

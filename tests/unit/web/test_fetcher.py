@@ -1,0 +1,261 @@
+"""The fetcher against a local site that behaves well and badly."""
+
+import asyncio
+import time
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from codeforge.errors import FetchError
+from codeforge.results import Page
+from codeforge.web.download import DownloadLimits
+from codeforge.web.fetcher import FetchLimits, GuardedFetcher
+from codeforge.web.guard import AddressGuard
+from tests.servers.site import Site
+
+QUICK = DownloadLimits(total_s=10.0, retry_delay_s=0.01)
+
+
+@pytest.fixture(scope="module")
+def shared_site() -> Iterator[Site]:
+    with Site() as served:
+        yield served
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    shared_site.hits.clear()
+    return shared_site
+
+
+def fetch_all(*urls: str, page: DownloadLimits = QUICK, limits: FetchLimits | None = None) -> list[Page]:
+    async def run() -> list[Page]:
+        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=limits or FetchLimits(page=page))
+        try:
+            return [await fetcher.fetch(url, mode="auto") for url in urls]
+        finally:
+            await fetcher.close()
+
+    return asyncio.run(run())
+
+
+def fetch(url: str, page: DownloadLimits = QUICK) -> Page:
+    return fetch_all(url, page=page)[0]
+
+
+def failure(url: str, page: DownloadLimits = QUICK) -> FetchError:
+    with pytest.raises(FetchError) as caught:
+        fetch(url, page)
+    assert caught.value.url == url
+    return caught.value
+
+
+def test_a_page_has_every_field(site: Site) -> None:
+    page = fetch(site.url("/bread"))
+    assert page.url == page.final_url == site.url("/bread")
+    assert (page.status_code, page.method, page.js_rendered) == (200, "standard", False)
+    assert page.title == "Baking sourdough bread"
+    assert "wild yeasts" in page.markdown
+    assert page.links == [site.url(path) for path in ("/", "/volcano", "/bicycle")]
+    assert len(page.content_hash) == 64
+
+
+def test_fragments_do_not_reach_the_server_and_the_url_stays_as_given(site: Site) -> None:
+    page = fetch(site.url("/bread?q=1#crust"))
+    assert page.url == site.url("/bread?q=1#crust")
+    assert page.final_url == site.url("/bread?q=1")
+
+
+@pytest.mark.parametrize("hops", [1, 5])
+def test_redirects_are_followed(site: Site, hops: int) -> None:
+    page = fetch(site.url(f"/redirect/{hops}"))
+    assert page.url == site.url(f"/redirect/{hops}")
+    assert page.final_url == site.url("/bread")
+
+
+def test_more_than_five_redirects_are_not_followed(site: Site) -> None:
+    assert failure(site.url("/redirect/6")).code == "too_many_redirects"
+    assert site.hits["/bread"] == 0
+    assert failure(site.url("/loop")).code == "too_many_redirects"
+    assert site.hits["/loop"] == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "retryable"),
+    [
+        ("/to-private", "blocked_address", False),
+        ("/to-nowhere", "bad_response", False),
+        ("/to?url=http://[::g]/", "invalid_url", False),
+        ("/to?url=http://example.org:99999/", "invalid_url", False),
+        ("/missing", "http_status", False),
+        ("/status/410", "http_status", False),
+        ("/status/500", "http_status", True),
+        ("/status/304", "bad_response", False),
+        ("/busy", "http_status", True),
+        ("/unavailable", "http_status", True),
+        ("/pdf", "unsupported_content_type", False),
+        ("/image", "unsupported_content_type", False),
+        ("/huge", "too_large", False),
+        ("/huge-declared", "too_large", False),
+        ("/bomb", "too_large", False),
+        ("/double-bomb", "too_large", False),
+        ("/brotli", "bad_response", False),
+        ("/cut-gzip", "bad_response", False),
+        ("/drop", "bad_response", True),
+        ("/garbage", "bad_response", True),
+        ("/truncated", "bad_response", True),
+    ],
+)
+def test_failures_have_their_code(site: Site, path: str, code: str, retryable: bool) -> None:
+    error = failure(site.url(path))
+    assert (error.code, error.retryable) == (code, retryable)
+
+
+def test_status_messages_tell_status_and_wait(site: Site) -> None:
+    assert failure(site.url("/missing")).message == "the server answered 404 Not Found"
+    assert failure(site.url("/busy")).message == "the server answered 429 Too Many Requests and asks to wait for 7 s"
+
+
+@pytest.mark.parametrize("path", ["/unavailable-once", "/drop-once"])
+def test_a_passing_fault_is_tried_once_more(site: Site, path: str) -> None:
+    assert fetch(site.url(path)).title == "Baking sourdough bread"
+    assert site.hits[path] == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "times"), [("/unavailable", 2), ("/drop", 2), ("/busy", 1), ("/status/500", 1), ("/unavailable-long", 1)]
+)
+def test_tries_are_bounded(site: Site, path: str, times: int) -> None:
+    failure(site.url(path))
+    assert site.hits[path] == times
+
+
+@pytest.mark.parametrize("path", ["/slow", "/drip"])
+def test_one_deadline_bounds_it_all(site: Site, path: str) -> None:
+    started = time.monotonic()
+    error = failure(site.url(path), replace(QUICK, total_s=0.5))
+    assert (error.code, error.retryable) == ("timeout", True)
+    assert time.monotonic() - started < 2.0
+
+
+def test_a_bomb_never_takes_more_memory_than_the_cap(site: Site) -> None:
+    """128 MiB of zeros, once and twice compressed; the site makes them before the measurement starts."""
+    for path in ("/bomb", "/double-bomb"):
+        failure(site.url(path))
+        tracemalloc.start()
+        failure(site.url(path))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4 * QUICK.body_bytes
+
+
+@pytest.mark.parametrize("path", ["/gzip", "/deflate", "/raw-deflate", "/no-type"])
+def test_codings_and_a_missing_type_are_read(site: Site, path: str) -> None:
+    assert "wild yeasts" in fetch(site.url(path)).markdown or path == "/no-type"
+    assert fetch(site.url(path)).title in ("Baking sourdough bread", "No type")
+
+
+@pytest.mark.parametrize("path", ["/latin1", "/latin1-undeclared", "/latin1-meta", "/base64-charset"])
+def test_character_sets(site: Site, path: str) -> None:
+    page = fetch(site.url(path))
+    assert page.title == "Caf\xe9"
+    assert "Cr\xe8me br\xfbl\xe9e" in page.markdown
+
+
+def test_a_wrong_character_set_costs_letters_not_the_page(site: Site) -> None:
+    assert "Cr\ufffdme" in fetch(site.url("/wrong-charset")).markdown
+
+
+def test_small_and_empty_pages(site: Site) -> None:
+    empty, tiny = fetch_all(site.url("/empty"), site.url("/tiny"))
+    assert (empty.title, empty.markdown, empty.links) == ("", "", [])
+    assert tiny.markdown == "Just this."
+
+
+def test_text_and_markdown_are_taken_as_they_are(site: Site) -> None:
+    plain, markdown = fetch_all(site.url("/plain"), site.url("/markdown"))
+    assert plain.markdown == "Plain words.\nSecond line."
+    assert (markdown.title, markdown.markdown) == ("A note", "# A note\n\nWith *emphasis*.")
+
+
+def test_nothing_passes_from_one_page_to_the_next(site: Site) -> None:
+    first, second = fetch_all(site.url("/headers"), site.url("/headers"))
+    assert "cookie" not in second.markdown.lower()
+    assert first.markdown == second.markdown
+    assert "user-agent: codeforge/" in first.markdown.lower()
+    assert f"host: 127.0.0.1:{site.port}" in first.markdown.lower()
+
+
+def test_the_environments_proxies_are_not_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert fetch(site.url("/bread")).status_code == 200
+
+
+def test_rendering_is_not_configured(site: Site) -> None:
+    async def run() -> None:
+        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]))
+        try:
+            await fetcher.fetch(site.url("/bread"), mode="rendered")
+        finally:
+            await fetcher.close()
+
+    with pytest.raises(FetchError) as caught:
+        asyncio.run(run())
+    assert caught.value.code == "render_not_configured"
+    assert site.hits["/bread"] == 0
+
+
+def test_an_unreachable_server_is_a_connect_failure() -> None:
+    error = failure("http://127.0.0.1:1/")
+    assert (error.code, error.retryable) == ("connect_failed", True)
+
+
+def test_pages_wait_their_turn_and_no_longer(site: Site) -> None:
+    async def run() -> list[Page | BaseException]:
+        limits = FetchLimits(page=QUICK, pages_at_once=1, wait_s=0.2)
+        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=limits)
+        urls = [site.url("/short-wait"), site.url("/bread")]
+        try:
+            return await asyncio.gather(*(fetcher.fetch(url, mode="auto") for url in urls), return_exceptions=True)
+        finally:
+            await fetcher.close()
+
+    first, second = asyncio.run(run())
+    assert isinstance(first, Page)
+    assert isinstance(second, FetchError)
+    assert (second.code, second.retryable) == ("timeout", True)
+
+
+def test_cancelling_a_fetch_frees_its_place_and_connection(site: Site) -> None:
+    async def run() -> Page:
+        limits = FetchLimits(page=QUICK, pages_at_once=1)
+        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=limits)
+        task = asyncio.create_task(fetcher.fetch(site.url("/slow"), mode="auto"))
+        async with asyncio.timeout(5):
+            while not site.hits["/slow"]:  # noqa: ASYNC110  # counted in the site's thread
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        try:
+            return await fetcher.fetch(site.url("/bread"), mode="auto")
+        finally:
+            await fetcher.close()
+
+    assert asyncio.run(run()).status_code == 200
+
+
+def test_many_pages_at_once_over_one_client(site: Site) -> None:
+    async def run() -> list[Page]:
+        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=FetchLimits(page=QUICK, pages_at_once=20))
+        try:
+            pages = (fetcher.fetch(site.url(f"/bread?n={number}"), mode="auto") for number in range(100))
+            return await asyncio.gather(*pages)
+        finally:
+            await fetcher.close()
+
+    assert len({page.url for page in asyncio.run(run())}) == 100
+    assert site.hits["/bread"] == 100
