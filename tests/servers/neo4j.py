@@ -149,7 +149,7 @@ def _await_ready(server: "subprocess.Popen[bytes]", uri: str, password: str | No
             if password is not None:
                 _set_password(uri, password)
             with GraphDatabase.driver(uri, auth=(USER, password) if password else None) as driver:
-                driver.execute_query("RETURN 1")
+                driver.verify_connectivity()  # which, unlike a query, tries once
             return
         except ServiceUnavailable:
             time.sleep(POLL_S)
