@@ -8,11 +8,15 @@ from pydantic import SecretStr
 
 from tests.contract.graph_engines import BoltEngine, GraphEngine, MemoryEngine
 from tests.contract.ledger_engines import LedgerEngine, MemoryLedgerEngine, opened_ledger
+from tests.contract.vector_engines import MemoryVectors, QdrantVectors, VectorEngine
 from tests.servers.arcadedb import ArcadeDbServer
+from tests.servers.qdrant import QdrantServer
 
 REQUIRE_LANES = "CODEFORGE_REQUIRE_LANES"
 NEO4J_URI = "CODEFORGE_TEST_NEO4J_URI"
 NEO4J_PASSWORD = "CODEFORGE_TEST_NEO4J_PASSWORD"
+QDRANT_URL = "CODEFORGE_TEST_QDRANT_URL"
+QDRANT_API_KEY = "CODEFORGE_TEST_QDRANT_API_KEY"
 
 
 def lane_address(variable: str, how: str) -> str:
@@ -84,3 +88,49 @@ async def cf(ledger_url: str | None) -> AsyncIterator[LedgerEngine]:
         return
     async with opened_ledger(ledger_url) as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def qdrant_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantServer]:
+    """One embedded Qdrant for the whole run."""
+    server = QdrantServer(tmp_path_factory.mktemp("qdrant"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def embedded_qdrant(qdrant_server: QdrantServer) -> Iterator[QdrantVectors]:
+    """The run's embedded Qdrant, with a collection of the test's own."""
+    qdrant_server.start()
+    engine = QdrantVectors(qdrant_server.url)
+    yield engine
+    engine.clear()
+
+
+@pytest.fixture
+def real_qdrant() -> Iterator[QdrantVectors]:
+    """A real Qdrant, with a collection of the test's own."""
+    address = os.environ.get(QDRANT_URL)
+    if not address:  # no package brings one, so that this lane is for those who have a server
+        pytest.skip(f"{QDRANT_URL} is not set; to run this lane: start a Qdrant server and set it to its address")
+    key = os.environ.get(QDRANT_API_KEY)
+    engine = QdrantVectors(address, SecretStr(key) if key else None)
+    yield engine
+    engine.clear()
+
+
+@pytest.fixture(params=["embedded_qdrant", "real_qdrant"])
+def qdrant(request: pytest.FixtureRequest) -> QdrantVectors:
+    """Each server in Qdrant's wire format."""
+    engine: QdrantVectors = request.getfixturevalue(request.param)
+    return engine
+
+
+@pytest.fixture(params=["memory", "embedded_qdrant", "real_qdrant"])
+def vector_engine(request: pytest.FixtureRequest) -> VectorEngine:
+    """Each engine in turn."""
+    if request.param == "memory":
+        return MemoryVectors()
+    engine: VectorEngine = request.getfixturevalue(request.param)
+    return engine
