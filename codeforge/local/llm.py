@@ -20,6 +20,9 @@ SERVER_PACKAGES = ("llama_cpp", "starlette_context", "sse_starlette", "uvicorn")
 
 CONTEXT_TOKENS = 8_192  # what the model was trained for
 BATCH_TOKENS = 256
+
+# The engine's threads wait for each other by spinning: with one for each core, everything else that runs on the
+# machine slows them down many times over. Half the cores are left to the stack.
 MAX_THREADS = 4
 
 
@@ -31,7 +34,7 @@ def local_llm_spec(data_dir: Path, port: int, python: str = sys.executable) -> P
         raise _not_installed(missing[0])
     directory = data_dir.resolve()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    threads = str(min(MAX_THREADS, os.cpu_count() or 1))
+    threads = str(max(1, min(MAX_THREADS, (os.cpu_count() or 1) // 2)))
     options = {
         "model": str(weights()),
         "model_alias": MODEL_NAME,

@@ -61,12 +61,11 @@ def test_a_package_without_weights_is_as_good_as_missing(installed: Path) -> Non
         weights()
 
 
-def test_it_is_ready_once_it_lists_its_models(installed: Path, tmp_path: Path) -> None:
-    with ModelServer() as server:
-        port = int(server.url.rsplit(":", 1)[1].split("/")[0])
-        assert asyncio.run(local_llm_spec(tmp_path / "llm", port).ready())
-    with ModelServer(key="secret") as server:
-        port = int(server.url.rsplit(":", 1)[1].split("/")[0])
-        assert not asyncio.run(local_llm_spec(tmp_path / "llm", port).ready())
+def test_it_is_ready_once_it_lists_its_models(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    with ModelServer() as open_server, ModelServer(key="secret") as closed_server:
+        request.getfixturevalue("installed")  # after the servers have loaded the real packages of those names
+        ports = [int(server.url.rsplit(":", 1)[1].split("/")[0]) for server in (open_server, closed_server)]
+        ready = [asyncio.run(local_llm_spec(tmp_path / "llm", port).ready()) for port in ports]
+    assert ready == [True, False]
     with pytest.raises(OSError, match=r"\w"):
         asyncio.run(local_llm_spec(tmp_path / "llm", free_port()).ready())
