@@ -1,18 +1,22 @@
 """One attempt at a task: run the agent within its time, and tell the ledger how it ended."""
 
 import asyncio
+import contextlib
 import random
+from collections.abc import Coroutine
+from typing import Any
 
 from pydantic import ValidationError
 
 from codeforge.agent import Agent, ModelClient, PageFetcher, WebSearch
-from codeforge.errors import CodeForgeError, LedgerUnavailable, ModelError, StaleClaim, TaskError
+from codeforge.errors import CodeForgeError, ModelError, StaleClaim, TaskError
 from codeforge.execution.context import LedgerContext
 from codeforge.execution.control import AttemptControl, StopReason
-from codeforge.inputs import INPUTS
+from codeforge.execution.patience import patiently
+from codeforge.inputs import INPUTS, TaskInput
 from codeforge.ledger.port import ClaimedTask, Ledger, Outcome
 from codeforge.logs import logger
-from codeforge.task import TaskFailure
+from codeforge.task import Task, TaskFailure
 
 log = logger(__name__)
 
@@ -20,8 +24,6 @@ MAX_RESULT_BYTES = 32 * 1024 * 1024
 MAX_MESSAGE = 2_000
 RETRY_BASE_S = 2.0
 RETRY_CAP_S = 300.0
-LEDGER_PATIENCE_S = 60.0
-"""How long a finished attempt tries to hand in its outcome; after that its lease is over anyway."""
 
 
 def retry_delay_s(attempts: int, asked_s: float | None) -> float:
@@ -43,15 +45,17 @@ class AttemptRunner:
     async def run(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> None:
         """Runs to an outcome that the ledger took, or that it refused because another attempt owns the task.
 
-        Raises LedgerUnavailable when the outcome could not be handed in; the reaper then takes the task back.
+        Raises LedgerUnavailable when the outcome could not be handed in; the reaper then takes the task back. A
+        cancellation that is not `control`'s hands the task back, and passes.
         """
         try:
             outcome = await self._outcome(claimed, agent, control)
         except StaleClaim:
             log.warning("attempt_superseded", task_id=claimed.task.id, fence=claimed.claim.fence)
             return
-        # Once there is an outcome, a late cancellation must not lose it.
-        await asyncio.shield(asyncio.ensure_future(self._hand_in(claimed, outcome)))
+        await _to_its_end(self._hand_in(claimed, outcome))
+        if outcome is None and control.reason is None:
+            raise asyncio.CancelledError
 
     async def _outcome(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> Outcome | None:
         """None means: hand the task back."""
@@ -61,18 +65,18 @@ class AttemptRunner:
         )
         limit = asyncio.timeout(task.timeout_s)
         try:
+            control.attach()
+            task_input = _input_of(task)
             async with limit:
-                result = await agent.run(context, INPUTS[task.type].model_validate_json(task.input))
-                text = result.model_dump_json().encode()
+                result = await agent.run(context, task_input)
+            text = result.model_dump_json().encode()
             if len(text) > MAX_RESULT_BYTES:
                 raise TaskError(f"the result has more than {MAX_RESULT_BYTES} bytes", code="result_too_large")
             return Outcome("succeeded", result=text)
         except asyncio.CancelledError:
-            if control.reason is StopReason.DRAIN:
-                return None
             if control.reason is StopReason.CANCELLED:
                 return Outcome("cancelled", error=TaskFailure("cancelled", "cancelled by the client", False))
-            raise
+            return None
         except StaleClaim:
             raise
         except Exception as error:
@@ -82,32 +86,39 @@ class AttemptRunner:
             return _failed(claimed, error)
 
     async def _hand_in(self, claimed: ClaimedTask, outcome: Outcome | None) -> None:
-        """Tells the ledger, with patience: what was paid for must not be lost to a short outage."""
-        deadline = asyncio.get_running_loop().time() + LEDGER_PATIENCE_S
-        pause_s = 0.1
-        while True:
-            try:
-                if outcome is None:
-                    await self._ledger.hand_back(claimed.claim)
-                else:
-                    await self._ledger.finish(claimed.claim, outcome)
-                return
-            except StaleClaim:
-                log.warning("outcome_refused", task_id=claimed.task.id, fence=claimed.claim.fence)
-                return
-            except LedgerUnavailable:
-                if asyncio.get_running_loop().time() + pause_s > deadline:
-                    raise
-                await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter
-                pause_s = min(pause_s * 2, 5.0)
+        claim = claimed.claim
+        try:
+            if outcome is None:
+                await patiently(lambda: self._ledger.hand_back(claim))
+            else:
+                await patiently(lambda: self._ledger.finish(claim, outcome))
+        except StaleClaim:
+            log.warning("outcome_refused", task_id=claimed.task.id, fence=claim.fence)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Once there is an outcome, a late cancellation must not lose it: it is not passed on to `work`, which has a time
+    limit of its own."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.shield(task)
+    task.result()
+
+
+def _input_of(task: Task) -> TaskInput:
+    """The validated input. Raises TaskError when an older version took what this one does not."""
+    try:
+        return INPUTS[task.type].model_validate_json(task.input)
+    except ValidationError as error:
+        message = "the task's input does not fit this version of the agent"
+        raise TaskError(message, code="invalid_input", retryable=False) from error
 
 
 def _failed(claimed: ClaimedTask, error: Exception) -> Outcome:
     """What an exception means for the task. An unknown one is a bug of the agent: logged whole, shown by its name."""
     task = claimed.task
-    if isinstance(error, ValidationError):
-        failure = TaskFailure("invalid_input", "the task's input does not fit this version of the agent", False)
-    elif isinstance(error, CodeForgeError):
+    if isinstance(error, CodeForgeError):
         failure = TaskFailure(error.code, error.message[:MAX_MESSAGE], error.retryable)
     else:
         log.exception("agent_crashed", task_id=task.id, type=task.type.value, exc_info=error)

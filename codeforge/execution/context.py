@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from codeforge.agent import ModelClient, ModelReply, ModelRequest, PageFetcher, SearchReply, WebSearch
 from codeforge.errors import FetchError, LedgerUnavailable, ModelError, ModelNotConfigured, TaskError
 from codeforge.execution.control import AttemptControl
+from codeforge.execution.patience import patiently
 from codeforge.ledger.port import ClaimedTask, Ledger
 from codeforge.logs import logger
 from codeforge.results import Page, ResultModel
@@ -90,7 +91,7 @@ class LedgerContext:
             text = value.model_dump_json().encode()
             if len(text) > MAX_STEP_BYTES:
                 raise TaskError(f"step {name!r} left more than {MAX_STEP_BYTES} bytes", code="step_too_large")
-            await self._ledger.record_step(self._claim, name, text, cost(value))
+            await patiently(lambda: self._ledger.record_step(self._claim, name, text, cost(value)))
         return value
 
     def _replayed(self, name: str, returns: type[T]) -> T:
@@ -150,10 +151,12 @@ class LedgerContext:
 
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """See `AgentContext.emit`."""
-        await self._ledger.emit(self._claim, kind, orjson.dumps(dict(data)))
+        text = orjson.dumps(dict(data))
+        await patiently(lambda: self._ledger.emit(self._claim, kind, text))
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
         """See `AgentContext.progress`."""
-        await self._ledger.progress(self._claim, Progress(done, total, note[:200]))
+        progress = Progress(done, total, note[:200])
+        await patiently(lambda: self._ledger.progress(self._claim, progress))
         # A long agent without a step would otherwise starve others that share the loop.
         await asyncio.sleep(0)

@@ -2,6 +2,7 @@
 
 import asyncio
 from enum import StrEnum
+from typing import Any
 
 
 class StopReason(StrEnum):
@@ -21,11 +22,14 @@ class AttemptControl:
     def __init__(self) -> None:
         self.reason: StopReason | None = None
         self._in_flight = 0
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
-    def attach(self, task: "asyncio.Task[None]") -> None:
-        """Names the asyncio task that runs the attempt."""
-        self._task = task
+    def attach(self) -> None:
+        """The calling asyncio task runs the attempt; from here on a stop interrupts it. Raises CancelledError when the
+        attempt was told to stop before it began."""
+        if self.stopping:
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
 
     @property
     def stopping(self) -> bool:
@@ -41,7 +45,7 @@ class AttemptControl:
             self.cut()
 
     def cut(self) -> None:
-        """Cancels the attempt's task now."""
+        """Cancels the attempt's task now, if it has begun."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
 

@@ -82,7 +82,6 @@ class WorkerRuntime:
             return
         control = AttemptControl()
         attempt = asyncio.ensure_future(self._runner.run(claimed, self._agents[claimed.task.type], control))
-        control.attach(attempt)
         self._running[task_id] = control
         self._attempts.add(attempt)
         if self._stopping:

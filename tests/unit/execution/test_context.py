@@ -1,0 +1,195 @@
+"""What an agent asks of the service: steps are paid for once, and their cost is counted."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from codeforge.agent import AgentContext, Message, ModelRequest, SearchReply
+from codeforge.errors import FetchError, ModelError, TaskError
+from codeforge.execution.control import AttemptControl
+from codeforge.ledger.port import ClaimedTask
+from codeforge.results import Page, ResultModel
+from codeforge.task import ModelCall, Progress, TaskState, Usage
+from codeforge.worker_types import WorkerType
+from tests.unit.execution.bench import EMPTY, Bench, Model, ScriptedAgent, Web
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = ModelRequest(messages=[Message(role="user", content="hello")])
+URL = "https://example.org/"
+
+
+def doing(*calls: Callable[[AgentContext], Awaitable[object]]) -> Callable[[AgentContext], Awaitable[ResultModel]]:
+    """An agent that makes these calls one after another."""
+
+    async def act(ctx: AgentContext) -> ResultModel:
+        for call in calls:
+            await call(ctx)
+        return EMPTY
+
+    return act
+
+
+async def fail(ctx: AgentContext) -> None:
+    raise TaskError("once more", retryable=True)
+
+
+async def run_on(bench: Bench, claimed: ClaimedTask, *calls: Callable[[AgentContext], Awaitable[object]]) -> None:
+    await bench.runner.run(claimed, ScriptedAgent(doing(*calls)), AttemptControl())
+
+
+async def next_attempt(bench: Bench, task_id: str) -> ClaimedTask:
+    """The task again, as a client's replay brings it."""
+    if (await bench.ledger.get("acme", task_id)).state is TaskState.QUEUED:
+        await bench.ledger.cancel("acme", task_id)
+    await bench.ledger.replay("acme", task_id)
+    return await bench.claim(task_id)
+
+
+async def test_finished_step_is_replayed_and_not_run_again() -> None:
+    bench, runs, values = Bench(), [], []
+
+    async def search() -> SearchReply:
+        runs.append(1)
+        return SearchReply(hits=[], warnings=[f"run {len(runs)}"])
+
+    async def step(ctx: AgentContext) -> None:
+        values.append(await ctx.step("search", search, SearchReply))
+
+    claimed = await bench.claim()
+    await run_on(bench, claimed, step, fail)
+    await run_on(bench, await next_attempt(bench, claimed.task.id), step)
+    assert [value.warnings for value in values] == [["run 1"], ["run 1"]]
+    assert len(runs) == 1
+    assert (await bench.ledger.get("acme", claimed.task.id)).state is TaskState.SUCCEEDED
+
+
+async def test_failed_step_runs_again() -> None:
+    bench = Bench(model=Model(fails=[ModelError("busy", retryable=True)]))
+    claimed = await bench.claim()
+    for claim in (claimed, None):
+        again = claim or await next_attempt(bench, claimed.task.id)
+        await run_on(bench, again, lambda ctx: ctx.model("ask", REQUEST))
+    assert bench.model is not None
+    assert len(bench.model.calls) == 2
+
+
+async def test_journal_of_another_version_ends_failed() -> None:
+    bench = Bench()
+    claimed = await bench.claim()
+    await bench.ledger.record_step(claimed.claim, "ask", b'{"of":"another version"}', None)
+    await bench.ledger.hand_back(claimed.claim)
+    await run_on(bench, await bench.claim(claimed.task.id), lambda ctx: ctx.model("ask", REQUEST))
+    task = await bench.ledger.get("acme", claimed.task.id)
+    assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "journal_mismatch")
+    assert bench.model is not None
+    assert bench.model.calls == []
+
+
+async def test_step_name_used_twice_is_a_bug_of_the_agent() -> None:
+    caught = []
+
+    async def twice(ctx: AgentContext) -> None:
+        await ctx.web_search("same", "a", provider="auto", limit=1)
+        with pytest.raises(ValueError, match="'same' was used twice") as error:
+            await ctx.web_search("same", "b", provider="auto", limit=1)
+        caught.append(error)
+
+    bench = Bench()
+    await bench.attempt(doing(twice))
+    assert (bench.web.queries, len(caught)) == (["a"], 1)
+
+
+async def test_step_over_the_limit_ends_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.execution.context.MAX_STEP_BYTES", 10)
+    bench = Bench()
+    claimed = await bench.claim()
+    await run_on(bench, claimed, lambda ctx: ctx.model("ask", REQUEST))
+    task = await bench.ledger.get("acme", claimed.task.id)
+    assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "step_too_large")
+    assert bench.ledger.rows[task.id].journal == {}
+
+
+async def test_model_call_carries_its_key_and_fence_and_is_counted() -> None:
+    bench = Bench()
+    task = await bench.attempt(doing(lambda ctx: ctx.model("ask", REQUEST), lambda ctx: ctx.model("again", REQUEST)))
+    assert bench.model is not None
+    assert bench.model.calls == [(f"{task.id}:ask", 1), (f"{task.id}:again", 1)]
+    assert task.usage == Usage(20, 10, 0.5)
+    assert bench.ledger.rows[task.id].calls[0] == ModelCall("ask", "m", 10, 5, 0.25, 7)
+    assert bench.ledger.counters["llm_requests:m:ok"] == 2
+
+
+async def test_failed_model_call_is_counted() -> None:
+    bench = Bench(model=Model(fails=[ModelError("no", code="model_refused")]))
+    task = await bench.attempt(doing(lambda ctx: ctx.model("ask", REQUEST)))
+    assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "model_refused")
+    assert bench.ledger.counters["llm_requests:default:model_refused"] == 1
+
+
+async def test_model_call_without_a_model_ends_failed() -> None:
+    task = await Bench(model=None).attempt(doing(lambda ctx: ctx.model("ask", REQUEST)))
+    assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "model_not_configured")
+
+
+async def test_failure_of_a_url_that_may_pass_is_not_journaled() -> None:
+    bench = Bench(web=Web(fails=[FetchError("slow", code="timeout", url=URL, retryable=True)]))
+    claimed = await bench.claim()
+    await run_on(bench, claimed, lambda ctx: ctx.fetch(URL))
+    assert (await bench.ledger.get("acme", claimed.task.id)).state is TaskState.QUEUED
+    assert bench.ledger.rows[claimed.task.id].journal == {}
+    await run_on(bench, await next_attempt(bench, claimed.task.id), lambda ctx: ctx.fetch(URL))
+    assert bench.web.fetched == [URL, URL]
+
+
+async def test_failure_of_a_url_for_good_is_replayed() -> None:
+    bench = Bench(web=Web(fails=[FetchError("gone", code="http_status", url=URL)]))
+    errors: list[FetchError] = []
+
+    async def look(ctx: AgentContext) -> None:
+        with pytest.raises(FetchError) as caught:
+            await ctx.fetch(URL)
+        errors.append(caught.value)
+
+    claimed = await bench.claim()
+    await run_on(bench, claimed, look, fail)
+    await run_on(bench, await next_attempt(bench, claimed.task.id), look)
+    assert bench.web.fetched == [URL]
+    assert [(error.code, error.message, error.url, error.retryable) for error in errors] == [
+        ("http_status", "gone", URL, False)
+    ] * 2
+
+
+async def test_page_is_journaled() -> None:
+    bench, pages = Bench(), []
+
+    async def look(ctx: AgentContext) -> None:
+        pages.append(await ctx.fetch(URL))
+
+    claimed = await bench.claim()
+    await run_on(bench, claimed, look, fail)
+    await run_on(bench, await next_attempt(bench, claimed.task.id), look)
+    assert pages[0] == pages[1]
+    assert isinstance(pages[0], Page)
+    assert bench.web.fetched == [URL]
+
+
+async def test_events_and_progress_reach_the_client() -> None:
+    bench = Bench()
+    task = await bench.attempt(
+        doing(lambda ctx: ctx.emit("page", {"links": []}), lambda ctx: ctx.progress(1, 3, "n" * 1_000))
+    )
+    events = await bench.ledger.events("acme", task.id, "0", 0)
+    assert [event.kind for event in events] == ["queued", "running", "page", "progress", "succeeded"]
+    assert events[2].data == {"links": []}
+    assert task.progress == Progress(1, 3, "n" * 200)
+
+
+async def test_agent_sees_its_task_as_claimed() -> None:
+    seen = []
+
+    async def look(ctx: AgentContext) -> None:
+        seen.append((ctx.task.type, ctx.task.state, ctx.task.attempts, ctx.cancelled))
+
+    await Bench().attempt(doing(look))
+    assert seen == [(WorkerType.SCRAPE, TaskState.RUNNING, 1, False)]
