@@ -1,7 +1,9 @@
 """All settings, and the only reader of the environment.
 
 Every field is read from `CODEFORGE_<NAME>`; the names in `BARE_NAMES`, which existing deployments already use, are
-read without the prefix too (the prefixed one wins). Times are in seconds unless the name says otherwise.
+read without the prefix too (the prefixed one wins). `CODEFORGE_SECRETS_DIR` names a directory of files, each called
+after a setting (no prefix, any case) and holding its value, for what is in no variable. Times are in seconds unless
+the name says otherwise.
 """
 
 import os
@@ -9,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -25,6 +27,7 @@ from codeforge.errors import SettingsError
 from codeforge.worker_types import served_types
 
 PREFIX = "CODEFORGE_"
+SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 
 BARE_NAMES = frozenset(
     {
@@ -57,6 +60,7 @@ class LedgerSettings(BaseSettings):
     redis_url: SecretStr | None = None
     redis_host: str | None = None
     redis_port: int = Field(default=6379, ge=1, le=65_535)
+    redis_password: SecretStr | None = None  # for `redis_host`; a `redis_url` holds its own
     lease_s: float = Field(default=15.0, ge=1, le=3_600)
     retention_s: int = Field(default=7 * 86_400, ge=60)
     outbox_partitions: int = Field(default=4, ge=1, le=64)
@@ -66,7 +70,8 @@ class LedgerSettings(BaseSettings):
         """The URL to connect to; it may hold a password, so it is never logged."""
         if self.redis_url is not None:
             return self.redis_url.get_secret_value()
-        return f"redis://{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
+        password = "" if self.redis_password is None else quote(self.redis_password.get_secret_value(), safe="")
+        return f"redis://{password and f':{password}@'}{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
 
 
 class GraphSettings(BaseSettings):
@@ -202,7 +207,31 @@ class ApiSettings(BaseSettings):
         return self
 
 
-class Settings(LedgerSettings, GraphSettings, VectorSettings, ModelSettings, WebSettings, WorkerSettings, ApiSettings):
+class FlowerSettings(BaseSettings):
+    """Flower, as `codeforge flower` starts it."""
+
+    flower_host: str = "127.0.0.1"
+    flower_port: int = Field(default=5555, ge=1, le=65_535)
+    flower_basic_auth: SecretStr | None = None  # user:password
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _user_and_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all(value.get_secret_value().partition(":")):
+            raise ValueError("expected user:password")
+        return value
+
+
+class Settings(
+    LedgerSettings,
+    GraphSettings,
+    VectorSettings,
+    ModelSettings,
+    WebSettings,
+    WorkerSettings,
+    ApiSettings,
+    FlowerSettings,
+):
     """Everything. Made once by `load_settings` and handed down; there is no global instance."""
 
     model_config = SettingsConfigDict(
@@ -225,8 +254,8 @@ class Settings(LedgerSettings, GraphSettings, VectorSettings, ModelSettings, Web
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then prefixed variables, then the bare names."""
-        return init_settings, env_settings, _BareNames(settings_cls, env_prefix="")
+        """Arguments, then prefixed variables, then the bare names, then files."""
+        return init_settings, env_settings, _BareNames(settings_cls, env_prefix=""), _SecretFiles(settings_cls)
 
 
 class _BareNames(EnvSettingsSource):
@@ -236,6 +265,30 @@ class _BareNames(EnvSettingsSource):
         if field_name.upper() not in BARE_NAMES:
             return None, field_name, False
         return super().get_field_value(field, field_name)
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The files in the directory that `CODEFORGE_SECRETS_DIR` names. An empty one says nothing."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls)
+        directory = os.environ.get(SECRETS_DIR)
+        try:
+            self._files = {path.name.lower(): path for path in Path(directory).iterdir()} if directory else {}
+        except OSError as error:
+            raise SettingsError(f"{SECRETS_DIR}: {error.strerror}") from error
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path = self._files.get(field_name)
+        try:
+            text = "" if path is None else path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{PREFIX}{field_name.upper()}: its file cannot be read") from error
+        return text or None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def split_commas(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from codeforge import __version__
-from codeforge.cli.services import api, projector, reaper
+from codeforge.cli.services import api, flower, projector, reaper
 from codeforge.cli.up import up
 from codeforge.errors import CodeForgeError, SettingsError
 
@@ -55,5 +55,5 @@ def version() -> None:
     click.echo(f"codeforge {__version__}")
 
 
-for command in (up, api, projector, reaper):
+for command in (up, api, projector, reaper, flower):
     main.add_command(command)

@@ -36,3 +36,14 @@ def reaper() -> None:
     from codeforge.processes.reaper import serve
 
     serve(load_settings())
+
+
+@click.command()
+def flower() -> None:
+    """Serve Flower until SIGTERM, behind FLOWER_BASIC_AUTH (user:password).
+
+    Listens on FLOWER_HOST:FLOWER_PORT (127.0.0.1:5555).
+    """
+    from codeforge.processes.flower import serve
+
+    serve(load_settings())

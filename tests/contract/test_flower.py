@@ -1,0 +1,74 @@
+"""`codeforge flower` against a real broker."""
+
+import http.client
+import os
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+
+import pytest
+
+from codeforge.errors import SettingsError
+from codeforge.processes.flower import flower_command
+from codeforge.settings import load_settings
+from tests.servers.valkey import ValkeyServer, free_port
+
+START_S = 30.0
+
+
+def status(port: int, path: str, credentials: str = "") -> int:
+    """The status of a GET."""
+    headers = {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"} if credentials else {}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def answers(port: int) -> bool:
+    try:
+        return status(port, "/healthcheck") == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def flower(valkey: ValkeyServer) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = free_port()
+    settings = {"REDIS_URL": valkey.url, "FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": "me:secret"}
+    environment = os.environ | {f"CODEFORGE_{name}": value for name, value in settings.items()}
+    process = subprocess.Popen([sys.executable, "-m", "codeforge", "flower"], env=environment)
+    deadline = time.monotonic() + START_S
+    while not answers(port):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    yield process, port
+    process.kill()
+    process.wait(timeout=10)
+
+
+def test_it_lets_in_who_has_the_password_and_stops_at_sigterm(flower: tuple[subprocess.Popen[bytes], int]) -> None:
+    process, port = flower
+    assert status(port, "/workers") == 401
+    assert status(port, "/workers", "me:wrong") == 401
+    assert status(port, "/workers", "me:secret") == 200
+    process.terminate()
+    assert process.wait(timeout=10) == 0
+
+
+def test_without_a_password_it_does_not_start() -> None:
+    with pytest.raises(SettingsError, match="CODEFORGE_FLOWER_BASIC_AUTH"):
+        flower_command(load_settings({}))
+
+
+def test_the_command_line_shows_no_secret() -> None:
+    given = {"REDIS_HOST": "redis", "REDIS_PASSWORD": "hidden-one", "FLOWER_BASIC_AUTH": "me:hidden-two"}
+    command, environment = flower_command(load_settings(given))
+    assert "hidden" not in " ".join(command)
+    assert environment["CELERY_BROKER_URL"] == "redis://:hidden-one@redis:6379/0"
+    assert not [name for name in environment if name.startswith("CODEFORGE_")]
