@@ -45,10 +45,10 @@ async def _ask(client: Redis) -> RedisReport:
         config = await client.config_get("maxmemory-policy", "appendonly")
     except ResponseError:  # no such command for this user
         return RedisReport(version, None, None)
-    texts = {_text(name): _text(value) for name, value in config.items() if value is not None}
+    texts = {_text(name): _text(value) for name, value in config.items()}
     append_only = texts.get("appendonly")
     return RedisReport(version, texts.get("maxmemory-policy"), append_only == "yes" if append_only else None)
 
 
-def _text(value: str | bytes) -> str:
+def _text(value: str | bytes | None) -> str | None:
     return value.decode() if isinstance(value, bytes) else value

@@ -42,7 +42,7 @@ ENGINES: dict[str, Engine] = {
             "redis",
             ("redis",),
             frozenset({"redis_url", "redis_host"}),
-            ("redis_url", "redis_host", "redis_port"),
+            ("redis_url", "redis_host", "redis_port", "redis_password"),
         ),
         Engine(
             "graph",

