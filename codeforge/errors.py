@@ -190,7 +190,7 @@ class TaskTimeout(TaskError):
 
 class ModelError(TaskError):
     """The model's service failed. Codes: `model_unavailable`, `model_rate_limited`, `model_refused`,
-    `model_bad_output`. `retry_after_s` is what the service asked for, in seconds."""
+    `model_rejected`, `model_bad_output`. `retry_after_s` is what the service asked for, in seconds."""
 
     code = "model_unavailable"
 
