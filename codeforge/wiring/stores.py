@@ -1,5 +1,7 @@
 """The stores, and the embeddings between them."""
 
+from importlib.util import find_spec
+
 from codeforge.errors import SettingsError
 from codeforge.settings import Settings
 from codeforge.stores.embeddings import HttpEmbedder, WordLlamaEmbedder
@@ -24,12 +26,21 @@ def vector_store(settings: Settings) -> VectorStore:
     )
 
 
+def check_embeddings(settings: Settings) -> None:
+    """Raises SettingsError where `embedder` cannot work: production images ship without the `wordllama` package."""
+    if settings.embeddings_base_url is None and find_spec("wordllama") is None:
+        raise SettingsError(
+            "CODEFORGE_EMBEDDINGS_BASE_URL: needed, for the built-in embeddings (wordllama) are not installed"
+        )
+    if settings.embeddings_base_url is not None and settings.embeddings_model is None:
+        raise SettingsError("CODEFORGE_EMBEDDINGS_MODEL: needed where CODEFORGE_EMBEDDINGS_BASE_URL is set")
+
+
 def embedder(settings: Settings) -> Embedder:
     """The configured service, else the model inside the `wordllama` package. Raises SettingsError."""
-    if settings.embeddings_base_url is None:
+    check_embeddings(settings)
+    if settings.embeddings_base_url is None or settings.embeddings_model is None:
         return WordLlamaEmbedder(settings.embeddings_dim)
-    if settings.embeddings_model is None:
-        raise SettingsError("CODEFORGE_EMBEDDINGS_MODEL: needed where CODEFORGE_EMBEDDINGS_BASE_URL is set")
     return HttpEmbedder(
         settings.embeddings_base_url, settings.embeddings_api_key, settings.embeddings_model, settings.embeddings_dim
     )
