@@ -5,7 +5,9 @@ them, do not pay their memory. Everything here blocks and computes: call it off 
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urldefrag, urljoin
 
@@ -14,6 +16,8 @@ from codeforge.web.plain_text import page_text
 MAX_LINKS: Final = 5_000
 MAX_LINK_CHARS: Final = 2_048
 MAX_TITLE_CHARS: Final = 500
+MAX_ELEMENTS: Final = 30_000
+"""trafilatura takes about 0.1 ms an element; pages with more of them give their plain text instead."""
 _NOTHING: Final = "<html><body></body></html>"
 
 
@@ -34,7 +38,9 @@ def extract_html(text: str, url: str) -> Extract:
     tree = _parse(text)
     title = _title(tree)
     links = _absolute_links(tree, url)
-    markdown = _main_content(tree, url) or page_text(tree)
+    markdown = _main_content(tree, url)
+    if not markdown or _lost_its_form(markdown):
+        markdown = page_text(tree)
     return Extract(title, markdown, links, content_hash(markdown))
 
 
@@ -95,12 +101,17 @@ def _join(base: str, href: str) -> str | None:
         joined = urljoin(base, "".join(part for part in href.strip() if part not in "\t\n\r"))
     except ValueError:  # such as "http://[broken"
         return None
-    return joined if joined.lower().startswith(("http://", "https://")) else None
+    scheme, mark, rest = joined.partition("://")
+    return f"{scheme.lower()}://{rest}" if mark and scheme.lower() in ("http", "https") and rest else None
 
 
 def _main_content(tree: Any, url: str) -> str:
+    if next(islice(tree.iter(), MAX_ELEMENTS, None), None) is not None:
+        return ""
     import trafilatura
 
+    # What a page has wrong with it is no business of this service's log.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     found = trafilatura.extract(
         tree,
         url=url,
@@ -111,3 +122,10 @@ def _main_content(tree: Any, url: str) -> str:
         deduplicate=False,
     )
     return (found or "").strip()
+
+
+def _lost_its_form(markdown: str) -> bool:
+    """Whether trafilatura found too little and gave the bare texts of all elements, each on a line, even those in the
+    middle of a sentence. Its Markdown has empty lines between blocks, or is a list or a table."""
+    lines = markdown.split("\n")
+    return len(lines) > 1 and all(lines) and not lines[0].startswith(("- ", "1. ", "|", "#", "```", ">"))

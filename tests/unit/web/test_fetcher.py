@@ -1,6 +1,7 @@
 """The fetcher against a local site that behaves well and badly."""
 
 import asyncio
+import ssl
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from codeforge.errors import FetchError
 from codeforge.results import Page
+from codeforge.web.connections import GuardedBackend, GuardedConnections
 from codeforge.web.download import DownloadLimits
 from codeforge.web.fetcher import FetchLimits, GuardedFetcher
 from codeforge.web.guard import AddressGuard
@@ -30,9 +32,17 @@ def site(shared_site: Site) -> Site:
     return shared_site
 
 
-def fetch_all(*urls: str, page: DownloadLimits = QUICK, limits: FetchLimits | None = None) -> list[Page]:
+def fetcher_of(limits: FetchLimits) -> GuardedFetcher:
+    """Without the certificates of the authorities, which take longer to load than all else here."""
+    guard = AddressGuard(["127.0.0.1"])
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    connections = GuardedConnections(GuardedBackend(guard), limit=limits.pages_at_once, ssl_context=tls)
+    return GuardedFetcher(guard, limits=limits, connections=connections)
+
+
+def fetch_all(*urls: str, page: DownloadLimits = QUICK) -> list[Page]:
     async def run() -> list[Page]:
-        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=limits or FetchLimits(page=page))
+        fetcher = fetcher_of(FetchLimits(page=page))
         try:
             return [await fetcher.fetch(url, mode="auto") for url in urls]
         finally:
@@ -196,7 +206,7 @@ def test_the_environments_proxies_are_not_used(site: Site, monkeypatch: pytest.M
 
 def test_rendering_is_not_configured(site: Site) -> None:
     async def run() -> None:
-        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]))
+        fetcher = fetcher_of(FetchLimits())
         try:
             await fetcher.fetch(site.url("/bread"), mode="rendered")
         finally:
@@ -216,7 +226,7 @@ def test_an_unreachable_server_is_a_connect_failure() -> None:
 def test_pages_wait_their_turn_and_no_longer(site: Site) -> None:
     async def run() -> list[Page | BaseException]:
         limits = FetchLimits(page=QUICK, pages_at_once=1, wait_s=0.2)
-        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=limits)
+        fetcher = fetcher_of(limits)
         urls = [site.url("/short-wait"), site.url("/bread")]
         try:
             return await asyncio.gather(*(fetcher.fetch(url, mode="auto") for url in urls), return_exceptions=True)
@@ -232,7 +242,7 @@ def test_pages_wait_their_turn_and_no_longer(site: Site) -> None:
 def test_cancelling_a_fetch_frees_its_place_and_connection(site: Site) -> None:
     async def run() -> Page:
         limits = FetchLimits(page=QUICK, pages_at_once=1)
-        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=limits)
+        fetcher = fetcher_of(limits)
         task = asyncio.create_task(fetcher.fetch(site.url("/slow"), mode="auto"))
         async with asyncio.timeout(5):
             while not site.hits["/slow"]:  # noqa: ASYNC110  # counted in the site's thread
@@ -250,7 +260,7 @@ def test_cancelling_a_fetch_frees_its_place_and_connection(site: Site) -> None:
 
 def test_many_pages_at_once_over_one_client(site: Site) -> None:
     async def run() -> list[Page]:
-        fetcher = GuardedFetcher(AddressGuard(["127.0.0.1"]), limits=FetchLimits(page=QUICK, pages_at_once=20))
+        fetcher = fetcher_of(FetchLimits(page=QUICK, pages_at_once=20))
         try:
             pages = (fetcher.fetch(site.url(f"/bread?n={number}"), mode="auto") for number in range(100))
             return await asyncio.gather(*pages)
