@@ -28,6 +28,7 @@ up: $(STAMP) $(if $(filter local,$(LLM)),$(LLM_STAMP)) ## Run the whole stack on
 
 .PHONY: venv
 venv: $(STAMP) ## Make .venv with all development dependencies
+	@echo "$(VENV) is ready"
 
 .PHONY: test
 test: $(STAMP) ## Run the test suite (ARGS are pytest's)
