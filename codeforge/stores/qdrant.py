@@ -94,10 +94,11 @@ class QdrantStore:
     ) -> list[Hit]:
         """See `VectorStore.search`."""
         chosen = queries.tenant_filter(tenant, type, kind)
+        halves = queries.prefetches(text, vector, chosen, limit)
         async with self._answering():
             found = await self._client.query_points(
                 self._collection,
-                prefetch=queries.prefetches(text, vector, chosen, limit),
+                prefetch=halves,
                 query=models.FusionQuery(fusion=models.Fusion.RRF),
                 query_filter=chosen,
                 limit=limit,
@@ -170,6 +171,9 @@ class QdrantStore:
             # The client's own message holds the address; the kind of failure says enough.
             reason = type(error.source).__name__
             raise VectorsUnavailable(f"the vector store cannot be reached: {reason}") from error
+        except (AssertionError, ValueError) as error:
+            # So the client puts it when a success has no result, or is no JSON: a proxy's page, say.
+            raise VectorsUnavailable("the vector store answered something else than a Qdrant server does") from error
 
 
 def _batches(points: Sequence[Point]) -> Iterator[Sequence[Point]]:

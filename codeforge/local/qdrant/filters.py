@@ -43,7 +43,7 @@ class MatchExcept(Body):
 
     def build(self) -> edge.MatchExcept:
         """The engine's form."""
-        return edge.MatchExcept(except_=self.values)
+        return edge.MatchExcept(self.values)
 
 
 class Range(Body):

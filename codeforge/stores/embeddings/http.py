@@ -33,14 +33,17 @@ class _Answer(BaseModel):
 
 
 class HttpEmbedder:
-    """An `Embedder` over HTTP. A batch gets `ATTEMPTS` tries, each within `timeout_s` seconds; between them it waits
-    as long as the service asks (at most `MAX_WAIT_S`), or twice as long each time, with jitter."""
+    """An `Embedder` over HTTP; without a `model` the service takes its own.
+
+    A batch gets `ATTEMPTS` tries, each within `timeout_s` seconds. Between them it waits as long as the service asks, at
+    most `MAX_WAIT_S`, or else twice as long each time, with jitter.
+    """
 
     def __init__(
         self,
         base_url: str,
         api_key: SecretStr | None,
-        model: str,
+        model: str | None,
         dim: int,
         *,
         timeout_s: float = 30.0,
@@ -60,7 +63,7 @@ class HttpEmbedder:
         return self._dim
 
     @property
-    def model(self) -> str:
+    def model(self) -> str | None:
         """The name under which a collection remembers what filled it."""
         return self._model
 
@@ -101,7 +104,9 @@ class HttpEmbedder:
         raise _unavailable(f"{failure} ({ATTEMPTS} tries)") from cause
 
     async def _post(self, batch: list[str]) -> httpx.Response:
-        body = {"model": self._model, "input": batch, "encoding_format": "float"}
+        body: dict[str, object] = {"input": batch, "encoding_format": "float"}
+        if self._model is not None:
+            body["model"] = self._model
         async with asyncio.timeout(self._timeout_s):
             return await self._client.post(self._url, json=body)
 
