@@ -119,7 +119,11 @@ def _vectors(ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[st
 
 def _llm(ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[str, str]]:
     spec = local_llm_spec(data_dir.root / "llm", ports["llm"])
-    return Part(spec, Kind.ENGINE, LLM_START_S), {"llm_base_url": f"http://{LOOPBACK}:{ports['llm']}/v1"}
+    return Part(spec, Kind.ENGINE, LLM_START_S), {
+        "llm_base_url": f"http://{LOOPBACK}:{ports['llm']}/v1",
+        # The server answers one call at a time: waiting here is bounded by the task's time, waiting there by the call's.
+        "llm_max_connections": "2",
+    }
 
 
 def qdrant_spec(directory: Path, port: int) -> ProcessSpec:
