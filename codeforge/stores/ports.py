@@ -127,8 +127,8 @@ class Embedder(Protocol):
         ...
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector a text, in order. Raises EmbeddingsUnavailable, and RowRejected for a text that is refused for what
-        it is."""
+        """One vector a text, in order. Raises EmbeddingsUnavailable, and RowRejected for a text that is refused for
+        what it is."""
         ...
 
     async def close(self) -> None:

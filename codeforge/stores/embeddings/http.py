@@ -35,8 +35,8 @@ class _Answer(BaseModel):
 class HttpEmbedder:
     """An `Embedder` over HTTP; without a `model` the service takes its own.
 
-    A batch gets `ATTEMPTS` tries, each within `timeout_s` seconds. Between them it waits as long as the service asks, at
-    most `MAX_WAIT_S`, or else twice as long each time, with jitter.
+    A batch gets `ATTEMPTS` tries, each within `timeout_s` seconds. Between them it waits as long as the service asks,
+    at most `MAX_WAIT_S`, or else twice as long each time, with jitter.
     """
 
     def __init__(
