@@ -16,6 +16,7 @@ import httpx
 from codeforge.web.guard import AddressGuard
 
 KEEPALIVE_S = 15.0
+MAX_IDLE = 10  # httpcore asks each of them for news at every request
 MIN_ATTEMPT_S = 0.25
 
 
@@ -76,7 +77,7 @@ class GuardedConnections:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=ssl_context or httpx.create_ssl_context(trust_env=False),
             max_connections=limit,
-            max_keepalive_connections=limit // 2,
+            max_keepalive_connections=min(limit, MAX_IDLE),
             keepalive_expiry=KEEPALIVE_S,
             network_backend=backend,
         )

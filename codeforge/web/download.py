@@ -105,7 +105,7 @@ class Downloader:
                 busy = answer.status == HTTPStatus.SERVICE_UNAVAILABLE
                 if not busy or not retries_left or asked > self._limits.retry_after_s:
                     return answer
-            await asyncio.sleep(max(asked, self._limits.retry_delay_s * random.uniform(0.5, 1.5)))  # noqa: S311
+            await asyncio.sleep(max(asked, self._limits.retry_delay_s * random.uniform(0.5, 1.5)))  # noqa: S311  # no secret
         raise AssertionError("the last attempt returns or raises")
 
     async def _ask(self, hop: httpx.URL, url: str) -> _Answer:
