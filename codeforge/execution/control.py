@@ -4,6 +4,10 @@ import asyncio
 from enum import StrEnum
 from typing import Any
 
+from codeforge.ledger.lease import Lease
+
+LEASE_POLL_S = 0.1
+
 
 class StopReason(StrEnum):
     """Why a running attempt was told to stop."""
@@ -13,13 +17,15 @@ class StopReason(StrEnum):
 
 
 class AttemptControl:
-    """Counts the steps in flight, parks new ones while the worker drains, and remembers why the attempt was stopped.
+    """Counts the steps in flight, parks new ones while the worker drains or its lease does not hold, and remembers why
+    the attempt was stopped.
 
     A step in flight may be a model call that is being paid for: a drain lets it finish and be journaled, and stops the
     attempt when none is left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
         self.reason: StopReason | None = None
         self._in_flight = 0
         self._task: asyncio.Task[Any] | None = None
@@ -50,7 +56,9 @@ class AttemptControl:
             self._task.cancel()
 
     async def __aenter__(self) -> None:
-        """Enters a step; never returns while the attempt stops."""
+        """Enters a step: not before the lease holds, and never while the attempt stops."""
+        while not self._lease.holds and not self.stopping:  # noqa: ASYNC110 - it is renewed by another thread
+            await asyncio.sleep(LEASE_POLL_S)  # the time limit of the attempt bounds this
         if self.stopping:
             await asyncio.get_running_loop().create_future()
         self._in_flight += 1

@@ -13,6 +13,7 @@ from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.ledger.heartbeat import LeaseKeeper
+from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import Ledger, WorkerRecord
 from codeforge.logs import logger
 from codeforge.worker_types import WorkerType
@@ -35,6 +36,7 @@ class WorkerRuntime:
         runner: AttemptRunner,
         agents: Mapping[WorkerType, Agent],
         *,
+        lease: Lease,
         keeper: Callable[..., LeaseKeeper],
         close: Callable[[], Awaitable[None]],
         on_death: Callable[[], None],
@@ -43,6 +45,7 @@ class WorkerRuntime:
         self._ledger = ledger
         self._runner = runner
         self._agents = agents
+        self._lease = lease
         self._make_keeper = keeper
         self._close = close
         self._on_death = on_death
@@ -57,10 +60,13 @@ class WorkerRuntime:
     async def start(self, slots: int) -> None:
         """Takes the lease. Raises LedgerUnavailable."""
         record = WorkerRecord(self.worker_id, list(self._agents), slots)
+        sent_at = self._lease.now()
         await self._ledger.renew_lease(record)
+        self._lease.renewed(sent_at)
         loop = asyncio.get_running_loop()
         self._keeper = self._make_keeper(
             record,
+            lease=self._lease,
             on_cancelled=lambda ids: loop.call_soon_threadsafe(self._cancel, ids),
             on_death=self._on_death,
         )
@@ -71,7 +77,7 @@ class WorkerRuntime:
 
     async def run(self, task_id: str) -> None:
         """Looks at the task: claims and runs it if it is there to be run."""
-        if self._stopping:
+        if self._stopping or not self._lease.holds:
             return  # not claimed: the reaper rings again for it
         try:
             claimed = await self._ledger.claim(task_id, self.worker_id, secrets.token_hex(8))
@@ -80,7 +86,7 @@ class WorkerRuntime:
             return
         if claimed is None:
             return
-        control = AttemptControl()
+        control = AttemptControl(self._lease)
         attempt = asyncio.ensure_future(self._runner.run(claimed, self._agents[claimed.task.type], control))
         self._running[task_id] = control
         self._attempts.add(attempt)

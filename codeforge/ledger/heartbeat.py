@@ -7,6 +7,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import WorkerRecord
 from codeforge.ledger.redis import worker_text
 from codeforge.ledger.scripts import script_text
@@ -19,7 +20,7 @@ LONGEST_PAUSE_S = 1.0
 
 
 class LeaseKeeper:
-    """Renews one lease: one command a beat, however many tasks run.
+    """Renews one lease: one command a beat, however many tasks run, and notes each renewal in `lease`.
 
     `on_cancelled` gets the ids of cancelled tasks, and `on_death` is called when the thread dies; both are called in
     the keeper's thread.
@@ -31,10 +32,12 @@ class LeaseKeeper:
         worker: WorkerRecord,
         *,
         lease_s: float,
+        lease: Lease,
         on_cancelled: Callable[[Sequence[str]], None],
         on_death: Callable[[], None],
     ) -> None:
         self._worker = worker
+        self._lease = lease
         self._lease_ms = int(lease_s * 1000)
         self._pause_s = min(LONGEST_PAUSE_S, lease_s / 5)
         self._on_cancelled = on_cancelled
@@ -72,10 +75,12 @@ class LeaseKeeper:
             self._redis.close()
 
     def _beat(self) -> None:
+        sent_at = self._lease.now()
         try:
             cancelled = self._renew(args=[self._worker.id, self._lease_ms, worker_text(self._worker)])
         except (redis.RedisError, OSError) as error:
             log.warning("lease_not_renewed", error=type(error).__name__)
             return
+        self._lease.renewed(sent_at)
         if cancelled:
             self._on_cancelled([task_id.decode() for task_id in cancelled])

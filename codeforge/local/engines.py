@@ -121,7 +121,7 @@ def _llm(ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[str, s
     spec = local_llm_spec(data_dir.root / "llm", ports["llm"])
     return Part(spec, Kind.ENGINE, LLM_START_S), {
         "llm_base_url": f"http://{LOOPBACK}:{ports['llm']}/v1",
-        # The server answers one call at a time: waiting here is bounded by the task's time, waiting there by the call's.
+        # The server answers one call at a time; what waits there runs into the time limit of a call.
         "llm_max_connections": "2",
     }
 

@@ -9,6 +9,7 @@ from codeforge.agent import Agent
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.runtime import WorkerRuntime
 from codeforge.ledger.heartbeat import LeaseKeeper
+from codeforge.ledger.lease import Lease
 from codeforge.settings import Settings
 from codeforge.web.fetcher import GuardedFetcher
 from codeforge.web.guard import AddressGuard
@@ -36,6 +37,7 @@ def worker_runtime(settings: Settings, agents: Mapping[WorkerType, Agent]) -> Wo
         ledger,
         AttemptRunner(ledger, model=model, fetcher=fetcher, search=search),
         agents,
+        lease=Lease(settings.lease_s),
         keeper=partial(LeaseKeeper, settings.redis_address, lease_s=settings.lease_s),
         close=close,
         on_death=lambda: os.kill(os.getpid(), signal.SIGTERM),

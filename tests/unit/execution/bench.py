@@ -1,6 +1,7 @@
 """A worker's insides on a bench: the ledger in memory, scripted agents, and services that do as they are told."""
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -11,12 +12,21 @@ from codeforge.errors import FetchError, ModelError
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl
 from codeforge.inputs import ScrapeInput
+from codeforge.ledger.lease import Lease
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask, WorkerRecord
 from codeforge.results import Page, ResultModel, ScrapeResult
 from codeforge.task import Task
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
+
+
+def held_lease(clock: Callable[[], float] = time.monotonic) -> Lease:
+    """A lease that was renewed now."""
+    lease = Lease(3_600, clock)
+    lease.renewed(lease.now())
+    return lease
+
 
 EMPTY = ScrapeResult(pages=[], failed=[])
 INPUT = b'{"urls":["https://example.org/"]}'
@@ -102,5 +112,5 @@ class Bench:
     async def attempt(self, act: Act, **fields: Any) -> Task:
         """The task after one whole attempt."""
         claimed = await self.claim(**fields)
-        await self.runner.run(claimed, ScriptedAgent(act), AttemptControl())
+        await self.runner.run(claimed, ScriptedAgent(act), AttemptControl(held_lease()))
         return await self.ledger.get("acme", claimed.task.id)

@@ -11,7 +11,7 @@ from codeforge.execution.attempt import RETRY_CAP_S, retry_delay_s
 from codeforge.execution.control import AttemptControl
 from codeforge.results import FailedPage, Page, ResultModel, ScrapeResult
 from codeforge.task import TaskFailure, TaskState
-from tests.unit.execution.bench import EMPTY, Act, Bench, ScriptedAgent
+from tests.unit.execution.bench import EMPTY, Act, Bench, ScriptedAgent, held_lease
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +40,7 @@ async def test_result_is_handed_in() -> None:
 
 async def test_agent_gets_the_validated_input() -> None:
     bench, agent = Bench(), ScriptedAgent(succeed)
-    await bench.runner.run(await bench.claim(), agent, AttemptControl())
+    await bench.runner.run(await bench.claim(), agent, AttemptControl(held_lease()))
     assert agent.inputs[0].urls == ["https://example.org/"]
 
 
@@ -90,7 +90,7 @@ async def test_agent_s_own_validation_error_is_not_the_client_s() -> None:
 async def test_input_that_an_older_version_took_ends_failed() -> None:
     agent, bench = ScriptedAgent(succeed), Bench()
     claimed = await bench.claim(input=b'{"urls":[],"gone":1}')
-    await bench.runner.run(claimed, agent, AttemptControl())
+    await bench.runner.run(claimed, agent, AttemptControl(held_lease()))
     task = await bench.ledger.get("acme", claimed.task.id)
     assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "invalid_input")
     assert agent.inputs == []

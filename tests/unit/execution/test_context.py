@@ -11,7 +11,7 @@ from codeforge.ledger.port import ClaimedTask
 from codeforge.results import Page, ResultModel
 from codeforge.task import ModelCall, Progress, TaskState, Usage
 from codeforge.worker_types import WorkerType
-from tests.unit.execution.bench import EMPTY, Bench, Model, ScriptedAgent, Web
+from tests.unit.execution.bench import EMPTY, Bench, Model, ScriptedAgent, Web, held_lease
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def fail(ctx: AgentContext) -> None:
 
 
 async def run_on(bench: Bench, claimed: ClaimedTask, *calls: Callable[[AgentContext], Awaitable[object]]) -> None:
-    await bench.runner.run(claimed, ScriptedAgent(doing(*calls)), AttemptControl())
+    await bench.runner.run(claimed, ScriptedAgent(doing(*calls)), AttemptControl(held_lease()))
 
 
 async def next_attempt(bench: Bench, task_id: str) -> ClaimedTask:

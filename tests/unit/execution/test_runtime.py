@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from codeforge.agent import AgentContext, SearchReply
 from codeforge.errors import LedgerUnavailable
 from codeforge.execution.runtime import WorkerRuntime
+from codeforge.ledger.lease import Lease
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask, WorkerRecord
 from codeforge.results import ResultModel
@@ -29,6 +30,7 @@ class Keeper:
     """A lease keeper that beats when the test says."""
 
     worker: WorkerRecord
+    lease: Lease
     on_cancelled: Callable[[Sequence[str]], None]
     on_death: Callable[[], None]
     calls: list[str] = field(default_factory=list)
@@ -47,10 +49,12 @@ class Worker:
     bench: Bench = field(default_factory=Bench)
     keepers: list[Keeper] = field(default_factory=list)
     closed: list[bool] = field(default_factory=list)
+    clock: list[float] = field(default_factory=lambda: [0.0])
     entered: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.lease = Lease(10, lambda: self.clock[0])
         self.runtime = self.made()
 
     def made(self, **options: Any) -> WorkerRuntime:
@@ -63,7 +67,14 @@ class Worker:
 
         agents = {WorkerType.SCRAPE: ScriptedAgent(self._act)}
         return WorkerRuntime(
-            self.bench.ledger, self.bench.runner, agents, keeper=keeper, close=close, on_death=lambda: None, **options
+            self.bench.ledger,
+            self.bench.runner,
+            agents,
+            lease=self.lease,
+            keeper=keeper,
+            close=close,
+            on_death=lambda: None,
+            **options,
         )
 
     async def _act(self, ctx: AgentContext) -> ResultModel:
@@ -251,3 +262,11 @@ async def test_health_file_is_touched_while_it_works(tmp_path: Path) -> None:
         while not await asyncio.to_thread(path.exists):  # noqa: ASYNC110 - a file tells nobody that it is there
             await asyncio.sleep(0.005)
     await runtime.stop()
+
+
+async def test_worker_without_a_renewed_lease_claims_nothing(worker: Worker) -> None:
+    worker.clock[0] = 9.0  # the margin is a tenth
+    task = new_task(input=INPUT)
+    await worker.bench.ledger.submit([task])
+    await worker.runtime.run(task.id)
+    assert await worker.state(task.id) is TaskState.QUEUED

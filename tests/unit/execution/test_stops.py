@@ -8,12 +8,13 @@ from structlog.testing import capture_logs
 
 from codeforge.agent import AgentContext, SearchReply
 from codeforge.errors import LedgerUnavailable
-from codeforge.execution.control import AttemptControl, StopReason
+from codeforge.execution.control import LEASE_POLL_S, AttemptControl, StopReason
+from codeforge.ledger.lease import Lease
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask, Outcome
 from codeforge.results import ResultModel
 from codeforge.task import Claim, Task, TaskState
-from tests.unit.execution.bench import EMPTY, Act, Bench, ScriptedAgent
+from tests.unit.execution.bench import EMPTY, Act, Bench, ScriptedAgent, held_lease
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +24,7 @@ class Run:
 
     def __init__(self, bench: Bench, claimed: ClaimedTask, act: Act) -> None:
         self.bench, self.claimed = bench, claimed
-        self.control = AttemptControl()
+        self.control = AttemptControl(held_lease())
         self.task = asyncio.ensure_future(bench.runner.run(claimed, ScriptedAgent(act), self.control))
 
     async def end(self) -> Task:
@@ -288,3 +289,19 @@ async def test_late_cancellation_does_not_lose_the_result() -> None:
     assert not run.task.done()
     ledger.slow.set()
     assert (await run.end()).state is TaskState.SUCCEEDED
+
+
+async def test_no_step_begins_while_the_lease_does_not_hold() -> None:
+    now = [0.0]
+    lease = Lease(10, lambda: now[0])
+    control = AttemptControl(lease)
+
+    async def step() -> None:
+        async with control:
+            pass
+
+    waiting = asyncio.create_task(step())
+    await asyncio.wait([waiting], timeout=2 * LEASE_POLL_S)
+    assert not waiting.done()
+    lease.renewed(0.0)
+    await asyncio.wait_for(waiting, 5)
