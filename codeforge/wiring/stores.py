@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from codeforge.errors import SettingsError
 from codeforge.settings import Settings
-from codeforge.stores.embeddings import HttpEmbedder, WordLlamaEmbedder
+from codeforge.stores.embeddings import BUILT_IN_MODEL, HttpEmbedder, WordLlamaEmbedder
 from codeforge.stores.neo4j import Neo4jStore
 from codeforge.stores.ports import Embedder, GraphStore, VectorStore
 from codeforge.stores.qdrant import QdrantStore
@@ -22,7 +22,7 @@ def vector_store(settings: Settings) -> VectorStore:
         settings.qdrant_api_key,
         settings.qdrant_collection,
         settings.embeddings_dim,
-        model=settings.embeddings_model,
+        model=BUILT_IN_MODEL if settings.embeddings_base_url is None else settings.embeddings_model,
     )
 
 

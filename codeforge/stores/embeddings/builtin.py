@@ -15,7 +15,8 @@ WHEEL_DIM = 256
 """The dimension of the weights in the wheel; their first 64 or 128 numbers serve as smaller vectors."""
 
 DIMS = (64, 128, WHEEL_DIM)
-MODEL = "wordllama/l2_supercat"
+BUILT_IN_MODEL = "wordllama/l2_supercat"
+"""The name under which a collection remembers what filled it."""
 
 MAX_TEXT_CHARS = 20_000
 """What counts of one text; an average of more words than that hardly moves."""
@@ -46,11 +47,6 @@ class WordLlamaEmbedder:
     def dim(self) -> int:
         """See `Embedder.dim`."""
         return self._dim
-
-    @property
-    def model(self) -> str:
-        """The name under which a collection remembers what filled it."""
-        return MODEL
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """See `Embedder.embed`. A text without a word gets a constant vector."""

@@ -33,7 +33,7 @@ class _Answer(BaseModel):
 
 
 class HttpEmbedder:
-    """An `Embedder` over HTTP; without a `model` the service takes its own.
+    """An `Embedder` over HTTP.
 
     A batch gets `ATTEMPTS` tries, each within `timeout_s` seconds. Between them it waits as long as the service asks,
     at most `MAX_WAIT_S`, or else twice as long each time, with jitter.
@@ -43,7 +43,7 @@ class HttpEmbedder:
         self,
         base_url: str,
         api_key: SecretStr | None,
-        model: str | None,
+        model: str,
         dim: int,
         *,
         timeout_s: float = 30.0,
@@ -61,11 +61,6 @@ class HttpEmbedder:
     def dim(self) -> int:
         """See `Embedder.dim`."""
         return self._dim
-
-    @property
-    def model(self) -> str | None:
-        """The name under which a collection remembers what filled it."""
-        return self._model
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """See `Embedder.embed`. Raises RowRejected when the service refuses a text for what it is."""
@@ -104,9 +99,7 @@ class HttpEmbedder:
         raise _unavailable(f"{failure} ({ATTEMPTS} tries)") from cause
 
     async def _post(self, batch: list[str]) -> httpx.Response:
-        body: dict[str, object] = {"input": batch, "encoding_format": "float"}
-        if self._model is not None:
-            body["model"] = self._model
+        body = {"model": self._model, "input": batch, "encoding_format": "float"}
         async with asyncio.timeout(self._timeout_s):
             return await self._client.post(self._url, json=body)
 

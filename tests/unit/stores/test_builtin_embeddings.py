@@ -4,6 +4,8 @@ import asyncio
 import logging
 import math
 import socket
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pytest
@@ -62,11 +64,20 @@ def test_it_makes_no_network_call(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(embed(["text"])[0]) == 256
 
 
+LOADING = """
+import asyncio, logging
+from codeforge.stores.embeddings import WordLlamaEmbedder
+asyncio.run(WordLlamaEmbedder().embed(["text"]))
+print(logging.getLogger().handlers, logging.getLogger().level)
+"""
+
+
 def test_loading_it_leaves_the_programs_logging_alone() -> None:
-    root = logging.getLogger()
-    before = (list(root.handlers), root.level)
-    embed(["text"])
-    assert (list(root.handlers), root.level) == before
+    # In a process of its own: here the package may be loaded, and the root logger set up, already.
+    argv = [sys.executable, "-W", "error", "-c", LOADING]
+    ended = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.strip() == f"[] {logging.WARNING}"
+    assert ended.stderr == ""
 
 
 def test_another_dimension_is_a_setting_to_change() -> None:

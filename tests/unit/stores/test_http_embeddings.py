@@ -35,9 +35,9 @@ def error(status: int, **headers: str) -> Answer:
     return Answer(status, body, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def embed(url: str, texts: Sequence[str], timeout_s: float = 10.0, model: str | None = "m") -> list[list[float]]:
+def embed(url: str, texts: Sequence[str], timeout_s: float = 10.0) -> list[list[float]]:
     async def run() -> list[list[float]]:
-        embedder = HttpEmbedder(url, SecretStr(KEY), model, DIM, timeout_s=timeout_s, backoff_s=BACKOFF_S)
+        embedder = HttpEmbedder(url, SecretStr(KEY), "m", DIM, timeout_s=timeout_s, backoff_s=BACKOFF_S)
         assert embedder.dim == DIM
         try:
             return await embedder.embed(texts)
@@ -179,9 +179,3 @@ def test_a_service_that_is_not_there_or_hangs_is_unavailable_in_time() -> None:
     with CannedServer(lambda _: Answer(hangs=True)) as server, pytest.raises(EmbeddingsUnavailable):
         embed(server.url, ["text"], timeout_s=0.2)
     assert time.monotonic() - begin < 0.2 * ATTEMPTS + 5
-
-
-def test_a_service_with_one_model_needs_no_name() -> None:
-    with CannedServer(lambda asked: Answer(200, {"data": [{"index": 0, "embedding": [1.0] * DIM}]})) as server:
-        embed(server.url, ["text"], model=None)
-    assert "model" not in server.requests[0].body
