@@ -62,7 +62,10 @@ def queues(served: Sequence[WorkerType]) -> tuple[Queue, ...]:
     that could be missing."""
     names = [queue_name(worker_type, priority) for priority in Priority for worker_type in served]
     direct = Exchange("", type="direct")  # type: ignore[no-untyped-call]  # kombu is typed in part
-    return tuple(Queue(name, direct, routing_key=name) for name in names)  # type: ignore[no-untyped-call]
+    return tuple(
+        Queue(name, direct, routing_key=name)  # type: ignore[no-untyped-call]  # kombu's types cover a part of it
+        for name in names
+    )
 
 
 def _messages(served: Sequence[WorkerType]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def kill_leftovers(path: Path, *, within_s: float = 5.0) -> list[str]:
     if not path.exists():
         return []
     rows = orjson.loads(path.read_bytes())
-    alive = [row for row in rows if row["identity"] is not None and identity(row["pid"]) == row["identity"]]
+    alive = [row for row in rows if _running(row["pid"], row["identity"])]
     for row in alive:
         try:
             os.killpg(row["pid"], signal.SIGKILL)
@@ -64,8 +64,10 @@ def kill_leftovers(path: Path, *, within_s: float = 5.0) -> list[str]:
     return [row["name"] for row in alive]
 
 
-def _running(pid: int, expected: str) -> bool:
+def _running(pid: int, expected: str | None) -> bool:
     """Whether the process is there and has not ended yet: a zombie only waits for its parent."""
+    if expected is None:
+        return False
     try:
         return identity(pid) == expected and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -48,6 +48,14 @@ def test_a_child_that_has_ended_is_no_leftover(tmp_path: Path) -> None:
     assert kill_leftovers(notes) == []
 
 
+def test_a_child_that_only_waits_to_be_reaped_is_no_leftover(sleeper: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    notes = tmp_path / "children.json"
+    note_children(notes, {"api": sleeper.pid})
+    os.kill(sleeper.pid, 9)
+    os.waitid(os.P_PID, sleeper.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is left a zombie
+    assert kill_leftovers(notes) == []
+
+
 def test_no_notes_no_leftovers(tmp_path: Path) -> None:
     assert kill_leftovers(tmp_path / "children.json") == []
 
