@@ -15,6 +15,7 @@ from codeforge.web.plain_text import page_text
 
 MAX_LINKS: Final = 5_000
 MAX_LINK_CHARS: Final = 2_048
+MAX_LINKS_CHARS: Final = 500_000
 MAX_TITLE_CHARS: Final = 500
 MAX_ELEMENTS: Final = 30_000
 """trafilatura takes about 0.1 ms an element; pages with more of them give their plain text instead."""
@@ -23,8 +24,8 @@ _NOTHING: Final = "<html><body></body></html>"
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """What a page says. `links` are absolute http(s) URLs without fragments, each once, in page order, at most
-    `MAX_LINKS`; `content_hash` is the SHA-256 of the Markdown, in hex."""
+    """What a page says. `links` are absolute http(s) URLs without fragments, each once, in page order: the first
+    `MAX_LINKS`, or as many as `MAX_LINKS_CHARS` hold. `content_hash` is the SHA-256 of the Markdown, in hex."""
 
     title: str
     markdown: str
@@ -82,6 +83,7 @@ def _absolute_links(tree: Any, url: str) -> list[str]:
     """All links, those outside of the main content too. The tree's become absolute as well, for the Markdown."""
     base = next((_join(url, href) for href in tree.xpath("//base/@href")), None) or url
     links: dict[str, None] = {}
+    chars_left = MAX_LINKS_CHARS
     for anchor in tree.iter("a", "area"):
         href = anchor.get("href")
         absolute = _join(base, href) if href is not None else None
@@ -89,8 +91,9 @@ def _absolute_links(tree: Any, url: str) -> list[str]:
             continue
         anchor.set("href", absolute)
         link = urldefrag(absolute).url
-        if len(links) < MAX_LINKS and len(link) <= MAX_LINK_CHARS:
+        if link not in links and len(links) < MAX_LINKS and len(link) <= min(MAX_LINK_CHARS, chars_left):
             links[link] = None
+            chars_left -= len(link)
     return list(links)
 
 

@@ -7,8 +7,18 @@ import time
 
 import pytest
 
+from codeforge.errors import FetchError
+from codeforge.results import Page
 from codeforge.web.charset import decode
-from codeforge.web.extraction import MAX_LINKS, MAX_TITLE_CHARS, Extract, extract_html, extract_text
+from codeforge.web.document import MAX_TEXT_BYTES, Download, to_page
+from codeforge.web.extraction import (
+    MAX_LINKS,
+    MAX_LINKS_CHARS,
+    MAX_TITLE_CHARS,
+    Extract,
+    extract_html,
+    extract_text,
+)
 from codeforge.web.media_type import MediaType
 from tests.servers.articles import BICYCLE, article, topic_page
 
@@ -213,3 +223,21 @@ def test_the_parsers_are_not_imported_before_the_first_page() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_length_of_links_is_bounded() -> None:
+    body = "".join(f'<a href="/{number}/{"x" * 1_900}">x</a> ' for number in range(1_000))
+    found = extract(body)
+    assert sum(map(len, found.links)) <= MAX_LINKS_CHARS
+    assert len(found.links) > 200
+    assert extract(f"<a href='/{'x' * 3_000}'>x</a>").links == []
+
+
+def test_a_page_with_too_much_text_is_refused() -> None:
+    def page(size: int) -> Page:
+        return to_page(Download(URL, URL, 200, MediaType("text/plain"), b"\xe9" * size))
+
+    assert len(page(MAX_TEXT_BYTES // 2).markdown) == MAX_TEXT_BYTES // 2
+    with pytest.raises(FetchError) as caught:
+        page(MAX_TEXT_BYTES // 2 + 1)
+    assert caught.value.code == "too_large"
