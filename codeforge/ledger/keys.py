@@ -9,6 +9,7 @@ LEASES = f"{PREFIX}lease"
 WORKERS = f"{PREFIX}workers"
 TENANTS = f"{PREFIX}tenants"
 REAPER_LEADER = f"{PREFIX}reaper"
+REAPER_PASS = f"{PREFIX}reaper:pass"
 OUTBOX_DEAD = f"{PREFIX}outbox:dead"
 
 HISTOGRAM_BOUNDS_MS = (10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)

@@ -15,15 +15,19 @@ RING_LONGEST_MS = 60_000
 OVERDUE_GRACE_MS = 10_000
 """How long past its time a task may run before the reaper ends it for its worker."""
 
+OUTAGE_GAP_MS = 5_000
+"""A pause between two passes that is longer than this was an outage of the ledger."""
+
 
 class RedisReaperLedger:
     """`ReaperLedger` on one Redis."""
 
-    def __init__(self, redis: Redis, bells: Bells, *, partitions: int) -> None:
+    def __init__(self, redis: Redis, bells: Bells, *, partitions: int, lease_s: float) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
         self._bells = bells
         self._partitions = partitions
+        self._lease_ms = int(lease_s * 1000)
 
     async def lead(self, owner: str, ttl_s: float) -> bool:
         """See `ReaperLedger.lead`."""
@@ -36,17 +40,20 @@ class RedisReaperLedger:
     async def reap(self) -> ReapReport:
         """See `ReaperLedger.reap`."""
         limit = keys.MAX_PER_CALL
-        promoted = rung = timed_out = 0
+        promoted = rung = timed_out = taken = dead = 0
+        judging = await self._scripts.run("begin_pass", [self._lease_ms, OUTAGE_GAP_MS])
         for worker_type in WorkerType:
             bells = by_priority(self._bells, worker_type)
-            timed_out += await self._scripts.run(
-                "reap_overdue", [worker_type.value, limit, OVERDUE_GRACE_MS, self._partitions]
-            )
+            if judging:
+                timed_out += await self._scripts.run(
+                    "reap_overdue", [worker_type.value, limit, OVERDUE_GRACE_MS, self._partitions]
+                )
             promoted += await self._scripts.run("promote", [worker_type.value, limit, *bells])
             rung += await self._scripts.run(
                 "ring_missing", [worker_type.value, limit, RING_GRACE_MS, RING_LONGEST_MS, *bells]
             )
-        taken, dead = await self._scripts.run("reap_leases", [limit, self._partitions, *all_bells(self._bells)])
+        if judging:
+            taken, dead = await self._scripts.run("reap_leases", [limit, self._partitions, *all_bells(self._bells)])
         return ReapReport(rung=rung, promoted=promoted, taken_back=taken, dead=dead, timed_out=timed_out)
 
     async def forget(self) -> int:

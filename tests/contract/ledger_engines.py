@@ -75,6 +75,10 @@ class LedgerEngine(ABC):
         """The worker stopped renewing, one lease ago."""
 
     @abstractmethod
+    async def pause_reaper(self) -> None:
+        """The last pass was long ago: the ledger was away."""
+
+    @abstractmethod
     async def age_in_queue(self, task_id: str) -> None:
         """The scrape task was queued, and rung for, long ago."""
 
@@ -107,7 +111,7 @@ class LedgerServer(LedgerEngine):
         self.ledger = RedisLedger(
             redis, blocking, BELLS, partitions=PARTITIONS, lease_s=LEASE_S, retention_s=RETENTION_S
         )
-        self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS)
+        self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS, lease_s=LEASE_S)
         self.outbox = RedisOutbox(redis, blocking, partitions=PARTITIONS, retention_s=RETENTION_S)
 
     async def messages(self, queue: str) -> list[Message]:
@@ -118,6 +122,9 @@ class LedgerServer(LedgerEngine):
 
     async def expire_lease(self, worker: str) -> None:
         await self.redis.zadd(keys.LEASES, {worker: LONG_AGO_MS})
+
+    async def pause_reaper(self) -> None:
+        await self.redis.set(keys.REAPER_PASS, LONG_AGO_MS)
 
     async def age_in_queue(self, task_id: str) -> None:
         await self.redis.hset(keys.task(task_id), "rung_at", LONG_AGO_MS)
@@ -155,6 +162,9 @@ class MemoryLedgerEngine(LedgerEngine):
 
     async def expire_lease(self, worker: str) -> None:
         self.memory.leases[worker] = LONG_AGO_MS
+
+    async def pause_reaper(self) -> None:
+        self.memory.last_pass = LONG_AGO_MS
 
     async def age_in_queue(self, task_id: str) -> None:
         self.memory.rows[task_id].rung_at = LONG_AGO_MS

@@ -25,6 +25,19 @@ async def test_tasks_of_a_dead_worker_are_taken_back_or_dead(cf: LedgerEngine) -
     assert (dead.state, dead.error and dead.error.code) == (TaskState.DEAD, "worker_lost")
 
 
+async def test_nobody_is_judged_for_one_lease_after_an_outage(cf: LedgerEngine) -> None:
+    held, late = await cf.submitted(), await cf.submitted()
+    await cf.claimed(held.id)
+    await cf.claimed(late.id)
+    await cf.overdue(late.id)
+    await cf.expire_lease("w1")
+    await cf.pause_reaper()
+    for _ in range(2):  # the grace outlasts the pass that began it
+        report = await cf.reaper.reap()
+        assert (report.taken_back, report.timed_out, report.dead) == (0, 0, 0)
+    assert (await cf.ledger.get("acme", held.id)).state is TaskState.RUNNING
+
+
 async def test_lost_messages_are_rung_again_and_present_ones_are_not(cf: LedgerEngine) -> None:
     tasks = [await cf.submitted() for _ in range(5)]
     for task in tasks:  # all have waited longer than the grace

@@ -3,7 +3,7 @@
 from codeforge.ledger.keys import MAX_PER_CALL
 from codeforge.ledger.memory.state import MemoryState, Row, oldest
 from codeforge.ledger.port import ReapReport
-from codeforge.ledger.reaper import OVERDUE_GRACE_MS, RING_GRACE_MS, RING_LONGEST_MS
+from codeforge.ledger.reaper import OUTAGE_GAP_MS, OVERDUE_GRACE_MS, RING_GRACE_MS, RING_LONGEST_MS
 from codeforge.task import TaskFailure, TaskState
 from codeforge.worker_types import Priority, WorkerType, queue_name
 
@@ -26,11 +26,20 @@ class MemoryReaper(MemoryState):
     async def reap(self) -> ReapReport:
         """See `ReaperLedger.reap`."""
         await self._reached()
-        timed_out = sum(self._end_overdue(worker_type) for worker_type in WorkerType)
+        judging = self._begin_pass()
+        timed_out = sum(self._end_overdue(worker_type) for worker_type in WorkerType) if judging else 0
         promoted = sum(self._promote(worker_type) for worker_type in WorkerType)
         rung = sum(self._ring_missing(worker_type) for worker_type in WorkerType)
-        taken_back, dead = self._reap_leases()
+        taken_back, dead = self._reap_leases() if judging else (0, 0)
         return ReapReport(rung=rung, promoted=promoted, taken_back=taken_back, dead=dead, timed_out=timed_out)
+
+    def _begin_pass(self) -> bool:
+        """Whether leases and time limits may be judged: not within a lease after an outage of the ledger."""
+        now = self.now_ms()
+        if self.last_pass is not None and now - self.last_pass > OUTAGE_GAP_MS:
+            self._grace_until = now + self._lease_ms
+        self.last_pass = now
+        return now >= self._grace_until
 
     def _end_overdue(self, worker_type: WorkerType) -> int:
         ended = 0

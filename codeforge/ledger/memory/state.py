@@ -102,10 +102,12 @@ class MemoryState:
         self.workers: dict[str, WorkerRecord] = {}
         self.outbox: list[list[Entry]] = [[] for _ in range(partitions)]
         self.dead_letters: dict[str, str] = {}
+        self.last_pass: int | None = None
         self._cancels: defaultdict[str, set[str]] = defaultdict(set)
         self._index: defaultdict[str, set[str]] = defaultdict(set)
         self._known: dict[tuple[str, str], KnownKey] = {}
         self._locks: dict[str, tuple[str, int]] = {}
+        self._grace_until = 0
         self._lease_ms = int(lease_s * 1000)
         self._retention_ms = retention_s * 1000
         self._last_id = (0, 0)
