@@ -85,17 +85,6 @@ class LedgerMetrics:
             for worker_type, depth in self._snapshot.depths.items():
                 gauge.add_metric([worker_type.value], getattr(depth, field))
             yield gauge
-        for field, text in (("workers", "Live worker processes."), ("slots", "Tasks that they take at once.")):
-            gauge = GaugeMetricFamily(f"codeforge_{field}", text, labels=["type"])
-            for worker_type, depth in self._snapshot.depths.items():
-                gauge.add_metric([worker_type.value], getattr(depth, field))
-            yield gauge
-        oldest = GaugeMetricFamily(
-            "codeforge_oldest_queued_seconds", "Age of the oldest waiting task.", labels=["type"]
-        )
-        for worker_type, depth in self._snapshot.depths.items():
-            oldest.add_metric([worker_type.value], depth.oldest_queued_s)
-        yield oldest
         yield GaugeMetricFamily(
             "codeforge_outbox_lag", "Finished tasks that await their projection.", self._snapshot.outbox_entries
         )
@@ -105,7 +94,7 @@ def _counter(spec: CounterSpec, counters: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(spec.name, spec.help, labels=spec.labels)
     sums: dict[tuple[str, ...], float] = defaultdict(float)
     models: set[str] = set()
-    for field, value in counters.items():
+    for field, value in sorted(counters.items()):  # so that it is the same models everywhere that are named
         name, _, rest = field.partition(":")
         if name != spec.field:
             continue

@@ -1,6 +1,7 @@
 """Use case: accepting tasks. A request is checked in full before anything is enqueued."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, Self
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Protocol, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from codeforge.errors import InvalidInput, ModelNotConfigured, NotSupported
+from codeforge.errors import InvalidInput, ModelNotConfigured, NotSupported, UnknownParent
 from codeforge.identity import is_task_id, new_task_id
 from codeforge.inputs import INPUTS, TaskInput
 from codeforge.ledger.port import Idempotency, Ledger
@@ -81,7 +82,11 @@ class Submissions:
         new = [
             self._checked(tenant, request, f"tasks.{index}." if batch else "") for index, request in enumerate(requests)
         ]
-        submission = await self._ledger.submit(new, idempotency)
+        try:
+            submission = await self._ledger.submit(new, idempotency)
+        except UnknownParent as error:
+            field = f"tasks.{error.index}.{error.field}" if batch else error.field
+            raise InvalidInput(error.message, field=field) from None
         if submission.replayed:
             return [Accepted.of(await self._ledger.get(tenant, task_id)) for task_id in submission.ids], True
         return [Accepted(task.id, task.type, TaskState.QUEUED, submission.created_at) for task in new], False
@@ -140,5 +145,6 @@ def idempotency_of(key: str | None, route: str, body: Mapping[str, Any]) -> Idem
         return None
     if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
         raise InvalidInput("1 to 255 printable ASCII characters", field="Idempotency-Key")
-    text = orjson.dumps([route, body], option=orjson.OPT_SORT_KEYS)
-    return Idempotency(key, hashlib.sha256(text).hexdigest())
+    # A body may hold integers that orjson does not take, and which are refused only later.
+    text = json.dumps([route, body], sort_keys=True)
+    return Idempotency(key, hashlib.sha256(text.encode()).hexdigest())

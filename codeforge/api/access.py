@@ -50,9 +50,16 @@ class LoopbackOnly:
         if scope["type"] == "http":
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
             origin = headers.get(b"origin")
-            host = urlsplit(f"//{headers.get(b'host', '')}").hostname or ""
-            if not is_loopback(host) or (origin is not None and not is_loopback(urlsplit(origin).hostname or "")):
+            local = _names_this_machine(f"//{headers.get(b'host', '')}")
+            if not local or (origin is not None and not _names_this_machine(origin)):
                 response = problem(403, "forbidden", "without API_KEYS only requests of this machine are served")
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _names_this_machine(url: str) -> bool:
+    try:
+        return is_loopback(urlsplit(url).hostname or "")
+    except ValueError:  # no URL at all
+        return False

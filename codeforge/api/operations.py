@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
 
 from codeforge.api.tasks import Services
 from codeforge.api.views import JsonResponse
@@ -14,6 +14,8 @@ from codeforge.metrics import LedgerMetrics
 from codeforge.worker_types import WorkerType
 
 CHECK_TIMEOUT_S = 2.0
+SNAPSHOT_TIMEOUT_S = 5.0
+"""Shorter than Prometheus waits for a scrape by default (10 s): the process's own metrics must arrive."""
 
 
 def search_routes(tenant_of: Any) -> APIRouter:
@@ -47,7 +49,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
     return router
 
 
-def health_routes(registry: CollectorRegistry) -> APIRouter:
+def health_routes(registry: CollectorRegistry, ledger_errors: Counter) -> APIRouter:
     """Health and metrics: no key needed, no tenant's data shown."""
     router = APIRouter(tags=["operations"])
 
@@ -70,14 +72,14 @@ def health_routes(registry: CollectorRegistry) -> APIRouter:
     @router.get("/metrics")
     async def metrics(api: Services) -> Response:
         """Prometheus text. While the ledger cannot be read its figures are absent, never zero."""
+        figures = b""
         try:
-            snapshot = await api.ledger.snapshot()
-        except LedgerUnavailable as error:
-            registry_only = generate_latest(registry)
-            del error
-            return Response(registry_only, media_type=CONTENT_TYPE_LATEST)
-        text = generate_latest(registry) + generate_latest(LedgerMetrics(snapshot))
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
+            async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
+                snapshot = await api.ledger.snapshot()
+            figures = generate_latest(LedgerMetrics(snapshot))
+        except (LedgerUnavailable, TimeoutError):
+            ledger_errors.inc()
+        return Response(generate_latest(registry) + figures, media_type=CONTENT_TYPE_LATEST)
 
     return router
 

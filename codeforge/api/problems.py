@@ -58,7 +58,9 @@ def install_problems(app: FastAPI, ledger_errors: Counter) -> None:
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        return problem(error.status_code, code, str(error.detail))
+        response = problem(error.status_code, code, str(error.detail))
+        response.headers.update(error.headers or {})  # a 405 must name what is allowed
+        return response
 
     @app.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> Response:

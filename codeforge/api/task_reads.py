@@ -1,11 +1,12 @@
 """Routes that follow a task: its events as they happen, and its lineage."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from codeforge.api.tasks import Services, TaskId
 from codeforge.api.views import JsonResponse, event_text
@@ -20,6 +21,8 @@ MAX_STREAMS = 200
 """Open event streams per process; each holds one connection to the ledger while it waits."""
 
 BLOCK_MS = 5_000
+EVENT_ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
+LARGEST_ID_PART = 2**64 - 1
 TERMINAL = frozenset(state.value for state in TaskState if state.terminal)
 
 
@@ -29,16 +32,32 @@ class StreamSlots:
     def __init__(self, limit: int) -> None:
         self._free = limit
 
-    @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Holds a slot. Raises TooManyStreams."""
+    def take(self) -> None:
+        """Raises TooManyStreams."""
         if self._free == 0:
             raise TooManyStreams("too many open event streams; poll GET /tasks/{id} instead")
         self._free -= 1
+
+    def give_back(self) -> None:
+        """The stream has ended."""
+        self._free += 1
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events. Takes its slot when it is made, so that a refusal is a proper answer, and holds it while it
+    is sent. Raises TooManyStreams."""
+
+    def __init__(self, events: AsyncIterator[bytes], slots: StreamSlots) -> None:
+        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        slots.take()
+        self._slots = slots
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
         try:
-            yield
+            await super().__call__(scope, receive, send)
         finally:
-            self._free += 1
+            self._slots.give_back()
 
 
 def task_read_routes(tenant_of: Any) -> APIRouter:
@@ -49,8 +68,8 @@ def task_read_routes(tenant_of: Any) -> APIRouter:
 
     @router.get("/tasks/{task_id}/events", response_class=StreamingResponse)
     async def events(
-        task_id: TaskId,
         tenant: Tenant,
+        task_id: TaskId,
         api: Services,
         last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
         after: Annotated[str | None, Query(alias="last_event_id")] = None,
@@ -60,12 +79,13 @@ def task_read_routes(tenant_of: Any) -> APIRouter:
         position = _position(last_event_id or after)
         first = await api.ledger.events(tenant, task_id, position, 0)
         if not first and (await api.ledger.get(tenant, task_id)).state.terminal:
-            return Response(status_code=204)
-        stream = _follow(api, slots, tenant, task_id, position, first)
-        return StreamingResponse(stream, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+            first = await api.ledger.events(tenant, task_id, position, 0)  # it may have ended between the two reads
+            if not first:
+                return Response(status_code=204)
+        return EventStream(_follow(api, tenant, task_id, position, first), slots)
 
     @router.get("/tasks/{task_id}/graph")
-    async def graph(task_id: TaskId, tenant: Tenant, api: Services) -> Response:
+    async def graph(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
         """Nodes and edges of the task's lineage; empty until the task is stored."""
         try:
             lineage = await api.lineage.of_task(tenant, task_id)
@@ -78,29 +98,29 @@ def task_read_routes(tenant_of: Any) -> APIRouter:
 
 
 def _position(text: str | None) -> str:
+    """The stream id to go on after. Raises InvalidInput for what the ledger would not understand."""
     if text is None:
         return "0"
-    milliseconds, _, number = text.partition("-")
-    if not (milliseconds.isdecimal() and (number.isdecimal() or not number)) or len(text) > 40:
+    match = EVENT_ID.fullmatch(text)
+    if match is None or any(int(part) > LARGEST_ID_PART for part in match.groups(default="0")):
         raise InvalidInput("not an event id", field="Last-Event-ID")
     return text
 
 
 async def _follow(
-    api: ApiServices, slots: StreamSlots, tenant: str, task_id: str, position: str, events: Sequence[TaskEvent]
+    api: ApiServices, tenant: str, task_id: str, position: str, events: Sequence[TaskEvent]
 ) -> AsyncIterator[bytes]:
     """The stream's text. A comment goes out when nothing happened, so that dead connections are found."""
     try:
-        async with slots.taken():
-            while True:
-                for event in events:
-                    position = event.id
-                    yield event_text(event)
-                if events and events[-1].kind in TERMINAL:
-                    return
-                if not events:
-                    yield b": waiting\n\n"
-                events = await api.ledger.events(tenant, task_id, position, BLOCK_MS)
+        while True:
+            for event in events:
+                position = event.id
+                yield event_text(event)
+            if events and events[-1].kind in TERMINAL:
+                return
+            if not events:
+                yield b": waiting\n\n"
+            events = await api.ledger.events(tenant, task_id, position, BLOCK_MS)
     except CodeForgeError as error:
         # The answer has begun: the client is told in a comment, reconnects and resumes.
         log.warning("event_stream_ended", code=error.code)

@@ -31,9 +31,21 @@ class BatchRequest(BaseModel):
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """The OpenAPI description of a body that the route reads itself."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    schema = model.model_json_schema()
+    inlined = _inlined(schema, schema.pop("$defs", {}))
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": inlined}}}}
+
+
+def _inlined(part: Any, definitions: dict[str, Any]) -> Any:
+    """The schema with its definitions in place of the references to them; none of ours contains itself."""
+    if isinstance(part, list):
+        return [_inlined(item, definitions) for item in part]
+    if not isinstance(part, dict):
+        return part
+    whole = {name: _inlined(value, definitions) for name, value in part.items() if name != "$ref"}
+    if "$ref" in part:
+        whole = _inlined(definitions[part["$ref"].rpartition("/")[2]], definitions) | whole
+    return whole
 
 
 def known_id(task_id: str) -> str:
@@ -88,18 +100,18 @@ def task_routes(tenant_of: Any) -> APIRouter:
         return JsonResponse({"items": items, "next_cursor": page.next_cursor})
 
     @router.get("/tasks/{task_id}")
-    async def get_task(task_id: TaskId, tenant: Tenant, api: Services) -> Response:
+    async def get_task(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
         """One task with its result."""
         return JsonResponse(task_view(await api.ledger.get(tenant, task_id)))
 
     @router.delete("/tasks/{task_id}", status_code=ACCEPTED)
-    async def cancel(task_id: TaskId, tenant: Tenant, api: Services) -> Response:
+    async def cancel(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
         """Cancels: a queued task at once, a running one within two seconds."""
         state = await api.ledger.cancel(tenant, task_id)
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
     @router.post("/tasks/{task_id}/replay", status_code=ACCEPTED)
-    async def replay(task_id: TaskId, tenant: Tenant, api: Services) -> Response:
+    async def replay(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
         """Runs a dead, failed or cancelled task again; steps that it finished are not paid for again."""
         state = await api.ledger.replay(tenant, task_id)
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)

@@ -1,0 +1,232 @@
+"""POST /tasks and /tasks/batch: what is accepted, and how each refusal names what is wrong."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from codeforge.api.body import MAX_BODY_BYTES
+from codeforge.ledger.memory.state import Message
+from codeforge.worker_types import WorkerType
+from tests.unit.api.door import SCRAPE, Door, opened, problem_of
+
+pytestmark = pytest.mark.anyio
+
+
+def queued(door: Door) -> int:
+    return sum(len(ids) for places in (door.ledger.queued, door.ledger.delayed) for ids in places.values())
+
+
+async def test_accepted_task_is_answered_with_its_links(door: Door) -> None:
+    answer = await door.http.post("/tasks", json=SCRAPE)
+    body = answer.json()
+    task_id = body["id"]
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/tasks/{task_id}"
+    assert "Idempotent-Replay" not in answer.headers
+    assert body == {
+        "id": task_id,
+        "type": "scrape",
+        "state": "queued",
+        "created_at": body["created_at"],
+        "links": {
+            "self": f"/tasks/{task_id}",
+            "events": f"/tasks/{task_id}/events",
+            "graph": f"/tasks/{task_id}/graph",
+        },
+    }
+    assert door.ledger.messages["scrape"] == [Message(task_id, task_id)]
+
+
+async def test_every_field_of_the_contract_is_taken(door: Door) -> None:
+    parent = await door.submitted()
+    options = {
+        "priority": "high", "delay_s": 5, "timeout_s": 60, "max_attempts": 7, "budget": None, "webhook": None,
+        "labels": {"project": "x"}, "parent_id": parent,
+    }  # fmt: skip
+    got = (await door.http.get(f"/tasks/{await door.submitted(**options)}")).json()
+    assert {name: got[name] for name in ("priority", "timeout_s", "max_attempts", "labels", "parent_id")} == {
+        "priority": "high", "timeout_s": 60, "max_attempts": 7, "labels": {"project": "x"}, "parent_id": parent,
+    }  # fmt: skip
+    assert got["not_before"] is not None
+    assert door.ledger.messages["scrape.high"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"type": "sing"}, "type", "invalid_input"),
+        ({"colour": "red"}, "colour", "invalid_input"),
+        ({"input": {"urls": []}}, "input.urls", "invalid_input"),
+        ({"input": {}}, "input", "invalid_input"),
+        ({"input": {"urls": ["https://a/"], "more": 1}}, "input.more", "invalid_input"),
+        ({"input": {"urls": "https://a/"}}, "input.urls", "invalid_input"),
+        ({"input": {"urls": ["https://a/" + "x" * 2_048]}}, "input.urls.0", "invalid_input"),
+        ({"input": {"urls": ["https://example.org/", "file:///etc/passwd"]}}, "input.urls.1", "blocked_address"),
+        ({"input": {"urls": ["http://user:pw@example.org/"]}}, "input.urls.0", "blocked_address"),
+        ({"input": {"url": "http://2130706433/"}}, "input.url", "blocked_address"),
+        ({"input": {"url": "http://0x7f000001/"}}, "input.url", "blocked_address"),
+        ({"input": {"url": "http://[::ffff:127.0.0.1]/"}}, "input.url", "blocked_address"),
+        ({"input": {"urls": 2**70}}, "input", "invalid_input"),
+        ({"priority": "urgent"}, "priority", "invalid_input"),
+        ({"delay_s": -1}, "delay_s", "invalid_input"),
+        ({"delay_s": "5"}, "delay_s", "invalid_input"),
+        ({"timeout_s": 0}, "timeout_s", "invalid_input"),
+        ({"timeout_s": 14_401}, "timeout_s", "invalid_input"),
+        ({"max_attempts": 21}, "max_attempts", "invalid_input"),
+        ({"budget": {"usd": 1}}, "budget", "not_supported"),
+        ({"webhook": {"url": "https://a/"}}, "webhook", "not_supported"),
+        ({"labels": {"a": 1}}, "labels.a", "invalid_input"),
+        ({"parent_id": "no-uuid"}, "parent_id", "invalid_input"),
+        ({"parent_id": "01890000-0000-7000-8000-000000000000"}, "parent_id", "invalid_input"),
+    ],
+)
+async def test_refusal_names_the_field_and_enqueues_nothing(
+    door: Door, change: dict[str, Any], field: str, code: str
+) -> None:
+    for headers in ({}, {"Idempotency-Key": "k"}):
+        problem = problem_of(await door.http.post("/tasks", json=SCRAPE | change, headers=headers), 422)
+        assert (problem["field"], problem["code"]) == (field, code)
+        assert problem["detail"].startswith(f"{field}: ")
+    in_batch = problem_of(await door.http.post("/tasks/batch", json={"tasks": [SCRAPE, SCRAPE | change]}), 422)
+    assert (in_batch["field"], in_batch["code"]) == (f"tasks.1.{field}", code)
+    assert queued(door) == 0
+
+
+@pytest.mark.parametrize("missing", ["type", "input"])
+async def test_missing_field_is_named(door: Door, missing: str) -> None:
+    body = {name: value for name, value in SCRAPE.items() if name != missing}
+    assert problem_of(await door.http.post("/tasks", json=body), 422)["field"] == missing
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"type":"scrape",}', b"\xff\xfe", b"[" * 5_000, b'{"a":"\\ud800"}'])
+async def test_what_is_no_json_is_400(door: Door, text: bytes) -> None:
+    for route in ("/tasks", "/tasks/batch"):
+        assert problem_of(await door.http.post(route, content=text), 400)["code"] == "invalid_json"
+    assert queued(door) == 0
+
+
+@pytest.mark.parametrize("text", [b"[]", b"null", b'"scrape"'])
+async def test_json_that_is_no_object_is_422(door: Door, text: bytes) -> None:
+    assert problem_of(await door.http.post("/tasks", content=text), 422)["field"] == "body"
+
+
+async def test_announced_body_over_the_limit_is_413_before_it_is_read(door: Door) -> None:
+    sent: list[bytes] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        sent.append(b" ")
+        yield b" "
+
+    headers = {"Content-Length": str(MAX_BODY_BYTES + 1)}
+    for route in ("/tasks", "/tasks/batch"):
+        answer = await door.http.post(route, content=chunks(), headers=headers)
+        assert problem_of(answer, 413)["code"] == "body_too_large"
+    assert sent == []
+
+
+async def test_streamed_body_over_the_limit_is_413_as_soon_as_it_is_over(door: Door) -> None:
+    sent: list[int] = []
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            sent.append(1)
+            yield b" " * (MAX_BODY_BYTES // 4)
+
+    answer = await door.http.post("/tasks", content=chunks())
+    assert problem_of(answer, 413)["code"] == "body_too_large"
+    assert len(sent) < 10
+    assert queued(door) == 0
+
+
+async def test_body_at_the_limit_is_read(door: Door) -> None:
+    text = json.dumps(SCRAPE).encode()
+    answer = await door.http.post("/tasks", content=text + b" " * (MAX_BODY_BYTES - len(text)))
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("kind", "task_input"),
+    [("coding", {"prompt": "x"}), ("analysis", {"question": "x"}), ("debate", {"question": "x"})],
+)
+async def test_without_a_model_its_types_are_503_and_name_both_settings(kind: str, task_input: dict[str, str]) -> None:
+    async with opened(model=False) as door:
+        answer = await door.http.post("/tasks", json={"type": kind, "input": task_input})
+        problem = problem_of(answer, 503)
+        assert problem["code"] == "model_not_configured"
+        assert "CODEFORGE_OPENROUTER_API_KEY" in problem["detail"]
+        assert "CODEFORGE_LLM_BASE_URL" in problem["detail"]
+        assert queued(door) == 0
+        await door.submitted()  # a scrape needs none
+    async with opened() as door:
+        await door.submitted(type=kind, input=task_input)
+        assert len(door.ledger.queued[WorkerType(kind)]) == 1
+
+
+async def test_same_key_and_body_is_the_same_task(door: Door) -> None:
+    headers = {"Idempotency-Key": "key 1"}
+    first = await door.http.post("/tasks", json=SCRAPE, headers=headers)
+    # The same body, though spelled with its defaults and in another order.
+    again = await door.http.post(
+        "/tasks", json={"priority": "normal", **dict(reversed(SCRAPE.items()))}, headers=headers
+    )
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert "Idempotent-Replay" not in first.headers
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert queued(door) == 1
+
+
+async def test_replay_of_a_key_tells_the_task_s_state_of_now(door: Door) -> None:
+    headers = {"Idempotency-Key": "k"}
+    first = await door.http.post("/tasks", json=SCRAPE, headers=headers)
+    await door.claimed(first.json()["id"])
+    assert (await door.http.post("/tasks", json=SCRAPE, headers=headers)).json()["state"] == "running"
+
+
+async def test_same_key_and_another_body_or_route_is_409(door: Door) -> None:
+    headers = {"Idempotency-Key": "k"}
+    await door.http.post("/tasks", json=SCRAPE, headers=headers)
+    for route, body in (("/tasks", SCRAPE | {"delay_s": 1}), ("/tasks/batch", {"tasks": [SCRAPE]})):
+        answer = await door.http.post(route, json=body, headers=headers)
+        assert problem_of(answer, 409)["code"] == "idempotency_conflict"
+    assert queued(door) == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
+async def test_unusable_key_is_refused(door: Door, key: str) -> None:
+    headers = {"Idempotency-Key": key.encode("latin-1")}
+    answer = await door.http.post("/tasks", json=SCRAPE, headers=headers)
+    assert problem_of(answer, 422)["field"] == "Idempotency-Key"
+    assert queued(door) == 0
+
+
+async def test_two_requests_with_one_key_at_once_make_one_task(door: Door) -> None:
+    headers = {"Idempotency-Key": "k"}
+    answers = await asyncio.gather(*(door.http.post("/tasks", json=SCRAPE, headers=headers) for _ in range(5)))
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert sorted(answer.headers.get("Idempotent-Replay", "") for answer in answers) == ["", *["true"] * 4]
+
+
+async def test_batch_is_answered_in_order(door: Door) -> None:
+    tasks = [SCRAPE | {"labels": {"n": str(n)}} for n in range(1_000)]
+    answer = await door.http.post("/tasks/batch", json={"tasks": tasks})
+    items = answer.json()["items"]
+    assert (answer.status_code, len(items), queued(door)) == (202, 1_000, 1_000)
+    last = (await door.http.get(items[999]["links"]["self"])).json()
+    assert last["labels"] == {"n": "999"}
+
+
+@pytest.mark.parametrize("count", [0, 1_001])
+async def test_batch_has_1_to_1000_tasks(door: Door, count: int) -> None:
+    answer = await door.http.post("/tasks/batch", json={"tasks": [SCRAPE] * count})
+    assert problem_of(answer, 422)["field"] == "tasks"
+    assert queued(door) == 0
+
+
+async def test_while_the_ledger_is_away_nothing_is_accepted(door: Door) -> None:
+    door.ledger.down = True
+    answer = await door.http.post("/tasks", json=SCRAPE)
+    assert problem_of(answer, 503)["code"] == "ledger_unavailable"
+    assert int(answer.headers["Retry-After"]) > 0

@@ -1,0 +1,197 @@
+"""Reading, listing, cancelling and replaying tasks."""
+
+import re
+from typing import Any
+
+import pytest
+
+from codeforge.ledger.port import Outcome
+from codeforge.task import ModelCall, Progress, TaskFailure
+from tests.unit.api.door import SCRAPE, Door, problem_of
+
+pytestmark = pytest.mark.anyio
+
+FAILED = Outcome("failed", error=TaskFailure("blocked", "it said no", False))
+UNKNOWN = "01890000-0000-7000-8000-000000000000"
+TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+async def get(door: Door, task_id: str) -> dict[str, Any]:
+    answer = await door.http.get(f"/tasks/{task_id}")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_queued_task_has_every_field_of_the_contract(door: Door) -> None:
+    task_id = await door.submitted(labels={"project": "x"})
+    got = await get(door, task_id)
+    assert TIME.fullmatch(got["created_at"])
+    assert got == {
+        "id": task_id, "type": "scrape", "state": "queued", "priority": "normal", "attempts": 0, "max_attempts": 3,
+        "timeout_s": 600, "created_at": got["created_at"], "started_at": None, "finished_at": None,
+        "not_before": None, "progress": None, "usage": {"input_tokens": 0, "output_tokens": 0, "usd": 0.0},
+        "result": None, "error": None, "stored": False, "labels": {"project": "x"}, "parent_id": None,
+        "links": {name: f"/tasks/{task_id}{path}" for name, path in
+                  (("self", ""), ("events", "/events"), ("graph", "/graph"))},
+    }  # fmt: skip
+
+
+async def test_running_task_shows_progress_and_usage(door: Door) -> None:
+    task_id = await door.submitted()
+    claim = (await door.claimed(task_id)).claim
+    await door.ledger.progress(claim, Progress(1, 3, "one"))
+    await door.ledger.record_step(claim, "ask", b"{}", ModelCall("ask", "m", 10, 5, 0.25, 1))
+    got = await get(door, task_id)
+    assert (got["state"], got["attempts"]) == ("running", 1)
+    assert got["progress"] == {"done": 1, "total": 3, "note": "one"}
+    assert got["usage"] == {"input_tokens": 10, "output_tokens": 5, "usd": 0.25}
+    assert TIME.fullmatch(got["started_at"])
+
+
+async def test_result_is_given_as_the_agent_left_it(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.finished(task_id, Outcome("succeeded", result=b'{"pages":[],"n":1.50}'))
+    answer = await door.http.get(f"/tasks/{task_id}")
+    assert b'"result":{"pages":[],"n":1.50}' in answer.content
+    assert (answer.json()["state"], answer.json()["stored"]) == ("succeeded", False)
+    await door.ledger.settle(await door.ledger.read([0, 1, 2, 3], 10, 1_000), {})
+    assert (await get(door, task_id))["stored"] is True
+
+
+async def test_failed_task_shows_its_error(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.finished(task_id, FAILED)
+    got = await get(door, task_id)
+    assert got["state"] == "failed"
+    assert got["error"] == {"code": "blocked", "message": "it said no", "retryable": False}
+    assert TIME.fullmatch(got["finished_at"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", ""), ("DELETE", ""), ("POST", "/replay"), ("GET", "/events"), ("GET", "/graph")],
+)
+@pytest.mark.parametrize("task_id", [UNKNOWN, "no-uuid", UNKNOWN.replace("-", "")])
+async def test_unknown_task_is_404(door: Door, method: str, path: str, task_id: str) -> None:
+    problem = problem_of(await door.http.request(method, f"/tasks/{task_id}{path}"), 404)
+    assert problem["code"] == "task_not_found"
+
+
+async def test_cancel_of_a_queued_task_is_at_once(door: Door) -> None:
+    task_id = await door.submitted()
+    answer = await door.http.delete(f"/tasks/{task_id}")
+    assert (answer.status_code, answer.json()["state"]) == (202, "cancelled")
+    assert (await get(door, task_id))["error"]["code"] == "cancelled"
+
+
+async def test_cancel_of_a_running_task_tells_its_worker(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.claimed(task_id)
+    answer = await door.http.delete(f"/tasks/{task_id}")
+    assert (answer.status_code, answer.json()["state"]) == (202, "running")
+    assert await door.ledger.renew_lease(door.ledger.workers["w"]) == [task_id]
+
+
+async def test_cancel_of_an_ended_task_is_409(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.finished(task_id)
+    problem = problem_of(await door.http.delete(f"/tasks/{task_id}"), 409)
+    assert (problem["code"], "succeeded" in problem["detail"]) == ("state_conflict", True)
+
+
+async def test_replay_queues_a_failed_task_again(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.finished(task_id, FAILED)
+    answer = await door.http.post(f"/tasks/{task_id}/replay")
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    got = await get(door, task_id)
+    assert (got["attempts"], got["error"], got["started_at"], got["finished_at"]) == (0, None, None, None)
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "succeeded"])
+async def test_replay_of_any_other_task_is_409(door: Door, state: str) -> None:
+    task_id = await door.submitted()
+    if state == "running":
+        await door.claimed(task_id)
+    elif state == "succeeded":
+        await door.finished(task_id)
+    problem = problem_of(await door.http.post(f"/tasks/{task_id}/replay"), 409)
+    assert (problem["code"], state in problem["detail"]) == ("state_conflict", True)
+
+
+async def listed(door: Door, **query: Any) -> list[str]:
+    answer = await door.http.get("/tasks", params=query)
+    assert answer.status_code == 200, answer.text
+    return [item["id"] for item in answer.json()["items"]]
+
+
+async def test_list_is_newest_first_in_pages_without_results(door: Door) -> None:
+    ids = [await door.submitted() for _ in range(5)]
+    await door.finished(ids[0])
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        body = (await door.http.get("/tasks", params=query)).json()
+        assert all("result" not in item for item in body["items"])
+        seen += [item["id"] for item in body["items"]]
+        if body["next_cursor"] is None:
+            break
+        query["cursor"] = body["next_cursor"]
+    assert seen == ids[::-1]
+
+
+async def test_list_is_filtered(door: Door) -> None:
+    a = await door.submitted(labels={"n": "1", "empty": ""})
+    b = await door.submitted(labels={"n": "2"})
+    c = await door.submitted(type="analysis", input={"question": "why"})
+    await door.finished(a)
+    assert await listed(door, state="succeeded") == [a]
+    assert await listed(door, type="analysis") == [c]
+    assert await listed(door, label="n") == [b, a]
+    assert await listed(door, label="n=2") == await listed(door, label="n:2") == [b]
+    assert await listed(door, label=["n", "empty="]) == [a]
+    assert await listed(door, label="n=3") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 501}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"state": "asleep"}, "state"),
+        ({"type": "sing"}, "type"),
+        ({"cursor": "0"}, "cursor"),
+        ({"label": ["x"] * 9}, "label"),
+    ],
+)
+async def test_wrong_parameter_is_named(door: Door, query: dict[str, Any], field: str) -> None:
+    problem = problem_of(await door.http.get("/tasks", params=query), 422)
+    assert (problem["code"], problem["field"]) == ("invalid_input", field)
+
+
+async def test_unknown_route_and_method_are_problems_too(door: Door) -> None:
+    assert problem_of(await door.http.get("/nothing"), 404)["code"] == "not_found"
+    answer = await door.http.put("/tasks", json=SCRAPE)
+    assert problem_of(answer, 405)["code"] == "method_not_allowed"
+    assert "POST" in answer.headers["Allow"] or "GET" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/tasks"),
+        ("GET", f"/tasks/{UNKNOWN}"),
+        ("DELETE", f"/tasks/{UNKNOWN}"),
+        ("POST", f"/tasks/{UNKNOWN}/replay"),
+        ("GET", f"/tasks/{UNKNOWN}/events"),
+        ("GET", f"/tasks/{UNKNOWN}/graph"),
+        ("GET", "/queues"),
+    ],
+)
+async def test_while_the_ledger_is_away_every_route_says_so(door: Door, method: str, path: str) -> None:
+    door.ledger.down = True
+    answer = await door.http.request(method, path)
+    assert problem_of(answer, 503)["code"] == "ledger_unavailable"
+    assert "Retry-After" in answer.headers
