@@ -96,6 +96,14 @@ async def test_sigterm_stops_it_at_once_and_keeps_everything(server: QdrantServe
         assert await store.count() == 600
 
 
+def test_sigterm_right_after_the_start_is_heard(server: QdrantServer) -> None:
+    for _ in range(3):
+        code, seconds = server.stop()
+        assert code == 0
+        assert seconds < STOP_S
+        server.start()
+
+
 def test_it_is_small_when_idle(server: QdrantServer) -> None:
     assert server.resident_mb < IDLE_MB
 

@@ -57,9 +57,12 @@ class QdrantServer:
         """SIGTERM. Returns the exit code and how long the process took to end, in seconds."""
         assert self._process is not None
         begin = time.monotonic()
-        self._process.terminate()
-        code = self._process.wait(STOP_S)
-        self._process = None
+        process, self._process = self._process, None
+        process.terminate()
+        try:
+            code = process.wait(STOP_S)
+        finally:
+            process.kill()
         return code, time.monotonic() - begin
 
     def kill(self) -> None:

@@ -28,9 +28,8 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         with _listener(arguments.host, arguments.port) as listener, Catalog(arguments.path) as catalog:
-            port = listener.getsockname()[1]
-            sys.stderr.write(f"serving {arguments.path} on http://{arguments.host}:{port}\n")
-            _serve(catalog, listener)
+            address = f"http://{arguments.host}:{listener.getsockname()[1]}"
+            _serve(catalog, listener, f"serving {arguments.path} on {address}")
     except StackError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
@@ -62,10 +61,7 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve(catalog: Catalog, listener: socket.socket) -> None:
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        # The server stops at these and then raises them again for whoever had them before: for us, that is all.
-        signal.signal(stop, lambda *_: None)
+def _serve(catalog: Catalog, listener: socket.socket, greeting: str) -> None:
     config = uvicorn.Config(
         create_app(catalog),
         http="httptools",
@@ -77,7 +73,13 @@ def _serve(catalog: Catalog, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server has handlers of its own while it runs. These are for the moment before, and for the signal that it
+        # raises again when it has stopped: it is no reason to end by a signal then.
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    sys.stderr.write(f"{greeting}\n")
+    server.run(sockets=[listener])
 
 
 if __name__ == "__main__":
