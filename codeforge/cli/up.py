@@ -42,7 +42,7 @@ def _port_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--workers",
     type=click.Choice(["each", "general"]),
-    default="each",
+    default="general",
     show_default=True,
     help="A worker process for each worker type, or one for all types.",
 )

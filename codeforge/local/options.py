@@ -18,5 +18,5 @@ class UpOptions:
     ports: Mapping[str, int] = field(default_factory=dict)
     ready_file: Path | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
-    workers: Literal["each", "general"] = "each"
+    workers: Literal["each", "general"] = "general"
     llm: Literal["none", "local"] = "none"

@@ -22,7 +22,7 @@ def test_killed_worker_loses_no_task_and_a_second_start_finds_the_results(tmp_pa
         answer = stack.client.post("/tasks/batch", json={"tasks": tasks})
         assert answer.status_code == 202
         eventually(lambda: stack.queues()["scrape"]["running"] > 0, "running tasks", 20)
-        os.kill(stack.ready["pids"]["worker-scrape"], signal.SIGKILL)
+        os.kill(stack.ready["pids"]["worker"], signal.SIGKILL)
         eventually(lambda: _count(stack) == 200, "all 200 stored", 120)
         assert stack.stop() == 0
         _nothing_left(tmp_path)

@@ -30,7 +30,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 def planned(tmp_path: Path, **fields: object) -> Stack:
     data_dir = made_data_dir(tmp_path)
-    options = UpOptions(data_dir.root, **fields)  # type: ignore[arg-type]  # each test gives fitting ones
+    options = UpOptions(data_dir.root, **{"workers": "each"} | fields)  # type: ignore[arg-type]  # each test gives fitting ones
     return plan_stack(options, load_settings(options.overrides), embedded_engines(options), PORTS, data_dir)
 
 
@@ -52,8 +52,8 @@ def test_a_stack_has_every_part_by_its_name_in_the_contract(tmp_path: Path) -> N
             assert part.name.removeprefix("worker-") in line
 
 
-def test_one_general_worker_serves_all_types(tmp_path: Path) -> None:
-    stack = planned(tmp_path, workers="general")
+def test_by_default_one_general_worker_serves_all_types(tmp_path: Path) -> None:
+    stack = planned(tmp_path, workers=UpOptions(tmp_path).workers)
     workers = [part for part in stack.parts if part.kind is Kind.WORKER]
     assert [part.name for part in workers] == ["worker"]
     assert environment_of(stack, "worker")["CODEFORGE_WORKER_TYPE"] == "general"
