@@ -23,8 +23,9 @@ EMBEDDINGS = "embeddings"
 @dataclass(frozen=True, slots=True)
 class ProjectionReport:
     """What became of a batch. `stored` are the ids of tasks that are in both stores; `rejected` are (task id, reason)
-    of those that a store will never take. `seconds` were spent per part (`graph`, `vectors`, `embeddings`); the graph
-    is written while the other two are at work. `nodes`, `edges` and `texts` are how many the batch came to."""
+    of those that a store will never take; a reason begins with the store, as in `graph: too deep`. `seconds` were spent
+    per part (`graph`, `vectors`, `embeddings`); the graph is written while the other two are at work. `nodes`, `edges`
+    and `texts` are how many the batch came to."""
 
     stored: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+from collections import defaultdict
 from collections.abc import Sequence
 
 from codeforge.background import Background
@@ -71,6 +72,9 @@ class ProjectorLoop:
 
     async def _project(self, entries: Sequence[OutboxEntry]) -> None:
         batch = [(entry.task, entry.calls) for entry in entries if entry.task is not None]
+        if not batch:
+            await self._outbox.settle(entries, {})
+            return
         keeper = asyncio.create_task(self._keep_ownership())
         try:
             report = await self._projector.project(batch)
@@ -93,14 +97,17 @@ class ProjectorLoop:
                 log.warning("ownership_not_renewed", error=error.message)
 
     async def release(self) -> None:
-        """Lets another projector take the partitions at once."""
-        await self._outbox.release(self._owner)
+        """Lets another projector take the partitions at once; without a ledger, its ownership runs out by itself."""
+        try:
+            await self._outbox.release(self._owner)
+        except LedgerUnavailable as error:
+            log.warning("partitions_not_released", error=error.message)
 
 
 def _counters(report: ProjectionReport, tasks: int) -> dict[str, float]:
-    counters: dict[str, float] = {"batch:count": 1, "batch:tasks": tasks}
-    if report.rejected:
-        counters["store_errors:rejected"] = len(report.rejected)
+    counters: defaultdict[str, float] = defaultdict(float, {"batch:count": 1, "batch:tasks": tasks})
+    for _, reason in report.rejected:
+        counters[f"store_errors:{reason.partition(':')[0]}"] += 1
     for store, seconds in report.seconds.items():
         counters |= observed("projection", store, seconds)
     return counters

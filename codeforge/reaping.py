@@ -5,6 +5,7 @@ import secrets
 import socket
 
 from codeforge.background import Background
+from codeforge.errors import LedgerUnavailable
 from codeforge.ledger.port import ReaperLedger
 from codeforge.logs import logger
 
@@ -47,5 +48,8 @@ class Reaper:
             await self._background.pause(PASS_S)
 
     async def step_down(self) -> None:
-        """Lets another reaper lead at once."""
-        await self._ledger.step_down(self._owner)
+        """Lets another reaper lead at once; without a ledger, its leadership runs out by itself."""
+        try:
+            await self._ledger.step_down(self._owner)
+        except LedgerUnavailable as error:
+            log.warning("leadership_not_given_up", error=error.message)
