@@ -1,0 +1,234 @@
+"""The projector's turns: what the stores take, cannot take now, and will never take."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+from structlog.testing import capture_logs
+
+from codeforge.background import Background
+from codeforge.errors import CodeForgeError, EmbeddingsUnavailable, GraphUnavailable, RowRejected, VectorsUnavailable
+from codeforge.ledger.memory import MemoryLedger
+from codeforge.ledger.port import Outcome, WorkerRecord
+from codeforge.projection import Projector
+from codeforge.projector_loop import OWNERSHIP_S, ProjectorLoop
+from codeforge.stores.memory_graph import MemoryGraphStore
+from codeforge.stores.memory_vectors import HashEmbedder, MemoryVectorStore
+from codeforge.stores.ports import GraphBatch, Point
+from codeforge.worker_types import WorkerType
+from tests.factories import new_task
+
+pytestmark = pytest.mark.anyio
+
+RESULT = (
+    b'{"pages":[{"url":"https://example.org/","final_url":"https://example.org/","status_code":200,'
+    b'"title":"T","markdown":"The cat sat on the mat.","links":[],"content_hash":"00"}],"failed":[]}'
+)
+
+
+class Graph(MemoryGraphStore):
+    """Counts preparations; refuses what the test names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepared = 0
+        self.refused: set[str] = set()
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        self.prepared += 1
+
+    async def write(self, batch: GraphBatch) -> None:
+        if self.refused & {node.id for node in batch.nodes}:
+            raise RowRejected("not this one")
+        await super().write(batch)
+
+
+class Vectors(MemoryVectorStore):
+    """Raises what the test gives it, once."""
+
+    error: CodeForgeError | None = None
+
+    async def upsert(self, points: Sequence[Point]) -> None:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        await super().upsert(points)
+
+
+class Embedder(HashEmbedder):
+    """Raises what the test gives it, once."""
+
+    error: CodeForgeError | None = None
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        return await super().embed(texts)
+
+
+class Stage:
+    """A projector on the ledger in memory."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000
+        self.ledger = MemoryLedger(clock_ms=lambda: self.now, partitions=2)
+        self.graph, self.vectors, self.embedder = Graph(), Vectors(16), Embedder(16)
+        self.loop = self.another()
+
+    def another(self) -> ProjectorLoop:
+        projector = Projector(self.graph, self.vectors, self.embedder)
+        return ProjectorLoop(self.ledger, projector, self.ledger, self.graph, self.vectors, Background("test", None))
+
+    async def finished(self, count: int = 1) -> list[str]:
+        """Tasks whose results await their projection."""
+        tasks = [new_task() for _ in range(count)]
+        await self.ledger.submit(tasks)
+        await self.ledger.renew_lease(WorkerRecord("w", list(WorkerType), 10))
+        for task in tasks:
+            claimed = await self.ledger.claim(task.id, "w", "c")
+            assert claimed is not None
+            await self.ledger.finish(claimed.claim, Outcome("succeeded", result=RESULT))
+        return [task.id for task in tasks]
+
+    async def stored(self, task_id: str) -> bool:
+        return (await self.ledger.get("acme", task_id)).stored
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(entries) for entries in self.ledger.outbox)
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr("codeforge.projector_loop.WAIT_S", 0.001)
+    return Stage()
+
+
+async def test_batch_is_stored_settled_and_counted(stage: Stage) -> None:
+    ids = await stage.finished(5)
+    await stage.loop.turn()
+    assert [await stage.stored(task_id) for task_id in ids] == [True] * 5
+    assert {("Task", task_id) for task_id in ids} <= set(stage.graph.nodes)
+    assert await stage.vectors.count("acme") > 0
+    assert stage.waiting == 0
+    counters = stage.ledger.counters
+    assert (counters["batch:count"], counters["batch:tasks"]) == (1, 5)
+    stores = {name.split(":")[2] for name in counters if name.startswith("hist:projection:")}
+    assert stores == {"graph", "vectors", "embeddings"}
+
+
+async def test_stores_are_prepared_once_before_the_first_write(stage: Stage) -> None:
+    await stage.loop.turn()
+    assert stage.graph.prepared == 0  # there was nothing to write
+    for _ in range(2):
+        await stage.finished()
+        await stage.loop.turn()
+    assert stage.graph.prepared == 1
+
+
+def fail_graph(stage: Stage) -> None:
+    stage.graph.down = True
+
+
+def fail_vectors(stage: Stage) -> None:
+    stage.vectors.error = VectorsUnavailable("away")
+
+
+def fail_embeddings(stage: Stage) -> None:
+    stage.embedder.error = EmbeddingsUnavailable("away")
+
+
+@pytest.mark.parametrize(
+    ("fail", "error", "store"),
+    [
+        (fail_graph, GraphUnavailable, "graph"),
+        (fail_vectors, VectorsUnavailable, "vectors"),
+        (fail_embeddings, EmbeddingsUnavailable, "embeddings"),
+    ],
+)
+async def test_store_that_is_down_delays_results_and_loses_none(
+    stage: Stage, fail: Callable[[Stage], None], error: type[Exception], store: str
+) -> None:
+    (task_id,) = await stage.finished()
+    fail(stage)
+    with pytest.raises(error):
+        await stage.loop.turn()
+    assert (stage.waiting, await stage.stored(task_id)) == (1, False)
+    assert stage.ledger.counters[f"store_errors:{store}"] == 1
+    stage.graph.down = False
+    await stage.loop.turn()
+    assert (stage.waiting, await stage.stored(task_id)) == (0, True)
+
+
+async def test_row_that_no_store_takes_goes_to_the_dead_letters_alone(stage: Stage) -> None:
+    bad, *good = await stage.finished(4)
+    stage.graph.refused = {bad}
+    with capture_logs() as logs:
+        await stage.loop.turn()
+    assert [await stage.stored(task_id) for task_id in (bad, *good)] == [False, True, True, True]
+    assert stage.ledger.dead_letters == {bad: "graph: not this one"}
+    assert (stage.waiting, stage.ledger.counters["store_errors:graph"]) == (0, 1)
+    assert [(entry["event"], entry["task_id"]) for entry in logs] == [("row_rejected", bad)]
+
+
+async def test_entry_of_a_replayed_task_is_settled_and_nothing_is_written(stage: Stage) -> None:
+    task = new_task()
+    await stage.ledger.submit([task])
+    await stage.ledger.cancel("acme", task.id)
+    await stage.ledger.replay("acme", task.id)
+    await stage.loop.turn()
+    assert (stage.waiting, await stage.stored(task.id)) == (0, False)
+    assert stage.graph.nodes == {}
+    assert not any(name.startswith(("batch:", "hist:projection:")) for name in stage.ledger.counters)
+
+
+async def test_partition_has_one_owner_until_it_is_released(stage: Stage) -> None:
+    other = stage.another()
+    await other.turn()
+    await stage.finished()
+    await stage.loop.turn()
+    assert stage.waiting == 1
+    await other.release()
+    await stage.loop.turn()
+    assert stage.waiting == 0
+
+
+async def test_owner_that_is_gone_is_followed_when_its_time_is_over(stage: Stage) -> None:
+    await stage.another().turn()
+    await stage.finished()
+    stage.now += int(OWNERSHIP_S * 1000)
+    await stage.loop.turn()
+    assert stage.waiting == 0
+
+
+async def test_release_without_a_ledger_is_left_to_time(stage: Stage) -> None:
+    await stage.loop.turn()
+    stage.ledger.down = True
+    with capture_logs() as logs:
+        await stage.loop.release()
+    assert [entry["event"] for entry in logs] == ["partitions_not_released"]
+
+
+async def test_ownership_is_renewed_while_a_batch_takes_long(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.projector_loop.OWNERSHIP_S", 0.03)
+    await stage.finished()
+    renewed, release = asyncio.Event(), asyncio.Event()
+    acquire = stage.ledger.acquire
+
+    async def watched(owner: str, ttl_s: float) -> Sequence[int]:
+        if release.is_set():
+            renewed.set()
+        return await acquire(owner, ttl_s)
+
+    async def embed(texts: Sequence[str]) -> list[list[float]]:
+        release.set()
+        async with asyncio.timeout(10):
+            await renewed.wait()
+        return [[1.0] * 16 for _ in texts]
+
+    monkeypatch.setattr(stage.ledger, "acquire", watched)
+    monkeypatch.setattr(stage.embedder, "embed", embed)
+    await stage.loop.turn()
+    assert stage.waiting == 0
