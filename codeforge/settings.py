@@ -24,7 +24,7 @@ from pydantic_settings import (
 )
 
 from codeforge.errors import SettingsError
-from codeforge.worker_types import served_types
+from codeforge.worker_types import GENERAL, WorkerType
 
 PREFIX = "CODEFORGE_"
 SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
@@ -50,6 +50,10 @@ PASSED_ON_PREFIXES = ("LC_", "OMP_", "OPENBLAS_")
 
 OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
 OPENROUTER_DEFAULT_MODEL = "openai/gpt-4o-mini"
+
+HTTP_ADDRESSES = (
+    "llm_base_url", "embeddings_base_url", "qdrant_url", "tavily_base_url", "exa_base_url", "zenrows_base_url"
+)  # fmt: skip
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
@@ -157,9 +161,9 @@ class WebSettings(BaseSettings):
     @field_validator("allow_private_hosts")
     @classmethod
     def _hosts_or_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for entry in value:
-            if "/" in entry:
-                ip_network(entry, strict=False)
+        for number, entry in enumerate(value, start=1):
+            if "/" in entry and not _is_network(entry):
+                raise ValueError(f"entry {number} is no network")
         return value
 
 
@@ -174,7 +178,9 @@ class WorkerSettings(BaseSettings):
     @field_validator("worker_type")
     @classmethod
     def _known_type(cls, value: str) -> str:
-        served_types(value)
+        known = (GENERAL, *WorkerType)
+        if value not in known:
+            raise ValueError(f"expected {', '.join(known)}")
         return value
 
 
@@ -296,6 +302,14 @@ def split_commas(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether binding `host` can be reached from this machine only."""
     if host == "localhost":
@@ -320,15 +334,24 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{PREFIX + name if name else 'settings'}: {first['msg']}") from None
-    for name in ("llm_base_url", "embeddings_base_url", "qdrant_url"):
-        _require_http(name, getattr(settings, name))
+        message = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{PREFIX + name if name else 'settings'}: {message}") from None
+    if settings.redis_url is not None:
+        _require_url("redis_url", settings.redis_url.get_secret_value(), ("redis", "rediss", "unix"))
+    for name in HTTP_ADDRESSES:
+        if (address := getattr(settings, name)) is not None:
+            _require_url(name, address, ("http", "https"))
     return settings
 
 
-def _require_http(name: str, value: str | None) -> None:
-    if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
-        raise SettingsError(f"{PREFIX}{name.upper()}: expected an http or https URL")
+def _require_url(name: str, value: str, schemes: tuple[str, ...]) -> None:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in schemes and bool(parts.hostname or parts.scheme == "unix") and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        usable = False
+    if not usable:
+        raise SettingsError(f"{PREFIX}{name.upper()}: expected a URL that begins with {'://, '.join(schemes)}://")
 
 
 def process_environment() -> dict[str, str]:
