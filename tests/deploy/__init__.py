@@ -1,0 +1,1 @@
+"""Images, Compose and Kubernetes, checked without any of the three."""

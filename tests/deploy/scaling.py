@@ -1,0 +1,131 @@
+"""Rules on replicas: what KEDA reads, and what it may do with the pods."""
+
+import re
+from collections.abc import Iterator
+
+from codeforge.ledger import keys
+from codeforge.worker_types import WorkerType
+from tests.deploy.facts import NAMESPACE, STOP_MARGIN_S
+from tests.deploy.manifests import (
+    Resource,
+    Stack,
+    containers_of,
+    environment_of,
+    find,
+    labels_of,
+    names,
+    of_kind,
+    pod_of,
+    title,
+    workloads,
+)
+
+MAX_NAME = 54
+"""KEDA puts a prefix before the name, and the HPA's may have 63 characters."""
+
+METADATA = {"redis": {"address", "listName", "listLength"}, "redis-streams": {"address", "stream", "streamLength"}}
+
+
+def modifiers(scaled: Resource) -> dict[str, str]:
+    """The formula and its target."""
+    found: dict[str, str] = scaled["spec"].get("advanced", {}).get("scalingModifiers", {})
+    return found
+
+
+def keys_read(scaled: Resource) -> set[str]:
+    """The Redis keys of the triggers."""
+    metadata = [trigger["metadata"] for trigger in scaled["spec"]["triggers"]]
+    return {entry.get("listName") or entry.get("stream", "") for entry in metadata}
+
+
+def replicas(stack: Stack) -> Iterator[str]:
+    """Either KEDA sets the replicas or the manifest does; never both, never an HPA beside KEDA, never twice."""
+    scaled = [resource["spec"]["scaleTargetRef"]["name"] for resource in of_kind(stack, "ScaledObject")]
+    fixed = [hpa["spec"]["scaleTargetRef"]["name"] for hpa in of_kind(stack, "HorizontalPodAutoscaler")]
+    for workload in workloads(stack):
+        name = workload["metadata"]["name"]
+        if name in scaled and "replicas" in workload["spec"]:
+            yield f"{title(workload)}: replicas beside a ScaledObject"
+        if name not in scaled and "replicas" not in workload["spec"]:
+            yield f"{title(workload)}: neither replicas nor a ScaledObject"
+        if (scaled + fixed).count(name) > 1:
+            yield f"{title(workload)}: scaled by more than one"
+
+
+def formulas(stack: Stack) -> Iterator[str]:
+    """Every trigger has a name that the formula adds; the target is an integer, for a fraction disables `fallback`."""
+    for scaled in of_kind(stack, "ScaledObject"):
+        where = title(scaled)
+        triggers = [trigger.get("name") for trigger in scaled["spec"]["triggers"]]
+        added = modifiers(scaled).get("formula", "").split(" + ")
+        if sorted(map(str, triggers)) != sorted(added):
+            yield f"{where}: the formula adds {added}, the triggers are {triggers}"
+        if not re.fullmatch(r"[1-9]\d*", modifiers(scaled).get("target", "")):
+            yield f"{where}: the target is no whole number"
+        if "fallback" not in scaled["spec"]:
+            yield f"{where}: no fallback for when Redis cannot be asked"
+        if len(scaled["metadata"]["name"]) > MAX_NAME:
+            yield f"{where}: the name is longer than {MAX_NAME}"
+        if scaled["spec"]["minReplicaCount"] > scaled["spec"]["maxReplicaCount"]:
+            yield f"{where}: minReplicaCount is above maxReplicaCount"
+
+
+def triggers(stack: Stack) -> Iterator[str]:
+    """Triggers know their metadata, and ask the Redis that the pods use, by a name that other namespaces can use."""
+    host = find(stack, "ConfigMap", "codeforge-config")["data"]["CODEFORGE_REDIS_HOST"]
+    for scaled in of_kind(stack, "ScaledObject"):
+        for trigger in scaled["spec"]["triggers"]:
+            expected = METADATA.get(trigger["type"])
+            if expected != set(trigger["metadata"]):
+                yield f"{title(scaled)}: metadata of {trigger['type']}: {sorted(trigger['metadata'])}"
+            if trigger["metadata"].get("address") != f"{host}.{NAMESPACE}.svc:6379":
+                yield f"{title(scaled)}: the address is {trigger['metadata'].get('address')}"
+
+
+def worker_scaling(stack: Stack) -> Iterator[str]:
+    """Workers are scaled by what waits and what runs, with as many tasks a pod as a pod has slots."""
+    for worker_type in WorkerType:
+        name = f"agent-worker-{worker_type}"
+        scaled, workload = find(stack, "ScaledObject", name), find(stack, "Deployment", name)
+        if keys_read(scaled) != {keys.queued(worker_type), keys.running(worker_type)}:
+            yield f"{title(scaled)}: reads {sorted(keys_read(scaled))}"
+        slots = environment_of(stack, containers_of(workload)[0]).get("CODEFORGE_MAX_CONCURRENT_TASKS")
+        if modifiers(scaled).get("target") != slots:
+            yield f"{title(scaled)}: the target is {modifiers(scaled).get('target')}, a pod has {slots} slots"
+        down = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+        if down.get("selectPolicy") != "Min" or down.get("stabilizationWindowSeconds", 0) < 60:
+            yield f"{title(scaled)}: scales in at once"
+
+
+def projector_scaling(stack: Stack) -> Iterator[str]:
+    """The projector is scaled by all of the outbox, never to zero, never beyond one pod a partition."""
+    scaled = find(stack, "ScaledObject", "projector")
+    environment = environment_of(stack, containers_of(find(stack, "Deployment", "projector"))[0])
+    partitions = int(environment["CODEFORGE_OUTBOX_PARTITIONS"])
+    if keys_read(scaled) != {keys.outbox(partition) for partition in range(partitions)}:
+        yield f"{title(scaled)}: reads {sorted(keys_read(scaled))} of {partitions} partitions"
+    if scaled["spec"]["minReplicaCount"] < 1 or scaled["spec"]["maxReplicaCount"] > partitions:
+        yield f"{title(scaled)}: not between one pod and {partitions}"
+
+
+def grace(stack: Stack) -> Iterator[str]:
+    """A worker that is told to stop has the time to hand its tasks back."""
+    for workload in workloads(stack):
+        if labels_of(workload).get("app.kubernetes.io/component") != "worker":
+            continue
+        drain_s = float(environment_of(stack, containers_of(workload)[0])["CODEFORGE_DRAIN_S"])
+        grace_s = pod_of(workload).get("terminationGracePeriodSeconds", 30)
+        if grace_s < drain_s + STOP_MARGIN_S:
+            yield f"{title(workload)}: killed after {grace_s} s, drains for {drain_s:.0f} s"
+
+
+def budgets(stack: Stack) -> Iterator[str]:
+    """Each workload that may have several pods has a disruption budget, and none forbids every eviction."""
+    for name in names(stack, "Deployment") - names(stack, "PodDisruptionBudget"):
+        if find(stack, "Deployment", name)["spec"].get("replicas") != 1:
+            yield f"Deployment/{name}: no PodDisruptionBudget"
+    for budget in of_kind(stack, "PodDisruptionBudget"):
+        count = find(stack, "Deployment", budget["metadata"]["name"])["spec"].get("replicas")
+        least, most_away = budget["spec"].get("minAvailable", 0), budget["spec"].get("maxUnavailable", 1)
+        if most_away == 0 or (count is None and least) or (count is not None and least >= count):
+            yield f"{title(budget)}: no pod could ever be evicted"
