@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LLM_STAMP := $(VENV)/.installed-local-llm
 LLM ?= none
-# Further options of `codeforge up`: make up ARGS='--port 0 --workers general'
+# Further options of `codeforge up`: make up ARGS='--port 0 --workers each'
 ARGS ?=
 # The interpreter for .venv; by default the newest supported one that really runs.
 PYTHON ?=
