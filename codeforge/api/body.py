@@ -1,30 +1,58 @@
 """Reading a request's body within its bound, and validating it without a detour."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from codeforge.errors import BadRequest, BodyTooLarge
 from codeforge.submission import invalid_input
 
 MAX_BODY_BYTES = 1024 * 1024
 
+MAX_DISCARDED_BYTES = 16 * 1024 * 1024
+DISCARD_S = 5.0
+"""So much of a body that is too large is read all the same, and thrown away: many clients send all before they look at
+the answer, and an unread body would make the kernel reset the connection before they do (RFC 9112, section 9.6)."""
+
 T = TypeVar("T", bound=BaseModel)
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is known to be."""
+    """The whole body. Raises BodyTooLarge, and BadRequest when the client leaves before its end."""
     announced = request.headers.get("Content-Length", "0")
-    if not announced.isdecimal() or int(announced) > MAX_BODY_BYTES:
-        raise BodyTooLarge(f"the body may have {MAX_BODY_BYTES} bytes")
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    size = int(announced) if announced.isdecimal() else 0
+    stream = request.stream()
+    chunks: list[bytes] = []
+    try:
         if size > MAX_BODY_BYTES:
+            if size <= MAX_DISCARDED_BYTES:
+                await _discard(stream)
             raise BodyTooLarge(f"the body may have {MAX_BODY_BYTES} bytes")
-        chunks.append(chunk)
+        size = 0
+        async for chunk in stream:
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                await _discard(stream)
+                raise BodyTooLarge(f"the body may have {MAX_BODY_BYTES} bytes")
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise BadRequest("the body ended early", code="incomplete_body") from None
     return b"".join(chunks)
+
+
+async def _discard(stream: AsyncIterator[bytes]) -> None:
+    left = MAX_DISCARDED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            async for chunk in stream:
+                left -= len(chunk)
+                if left < 0:
+                    return
 
 
 def parse_body(body: bytes, model: type[T]) -> T:
