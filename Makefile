@@ -79,5 +79,5 @@ $(LLM_STAMP): requirements/local-llm.txt $(STAMP)
 	@echo "installing requirements/local-llm.txt: llama-cpp-python compiles now, which takes some minutes (about 4"
 	@echo "on two cores, once). Its build says what it does; a C++ compiler must be here."
 	@$(PIP) install --verbose --progress-bar on --require-hashes -r requirements/local-llm.txt \
-	  | grep --line-buffered -E '^(Collecting|Requirement|Building|Installing|Successfully|ERROR)|\[[0-9]+/[0-9]+\]'
+	  | { grep --line-buffered -E '^(Collecting|Building|Installing|Successfully|ERROR)|\[[0-9]+/[0-9]+\]' || true; }
 	@touch $@
