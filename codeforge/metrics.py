@@ -41,6 +41,7 @@ COUNTERS = (
     CounterSpec("llm_requests", "codeforge_llm_requests", "Model calls.", ("model", "outcome"), model_first=True),
     CounterSpec("llm_tokens", "codeforge_llm_tokens", "Tokens.", ("model", "direction"), model_first=True),
     CounterSpec("llm_cost", "codeforge_llm_cost_usd", "Spent on models, in USD.", ("type", "model")),
+    CounterSpec("calls_repeated", "codeforge_llm_calls_repeated", "Calls begun by an earlier attempt too.", ("type",)),
     CounterSpec("store_errors", "codeforge_store_errors", "Failed writes of a store.", ("store",)),
 )
 

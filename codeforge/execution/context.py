@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from codeforge.agent import ModelClient, ModelReply, ModelRequest, PageFetcher, SearchReply, WebSearch
 from codeforge.errors import FetchError, LedgerUnavailable, ModelError, ModelNotConfigured, TaskError
 from codeforge.execution.control import AttemptControl
+from codeforge.execution.journal import NONE, Entry, JournalError, decode, encode, fingerprint
 from codeforge.execution.patience import patiently
 from codeforge.ledger.port import ClaimedTask, Ledger
 from codeforge.logs import logger
@@ -72,53 +73,72 @@ class LedgerContext:
 
     async def step(self, name: str, run: Callable[[], Awaitable[T]], returns: type[T]) -> T:
         """See `AgentContext.step`."""
-        return await self._step(name, run, returns, lambda value: None)
+        self._use(name)
+        entry = self._journaled(name)
+        if entry is not None:
+            return _value(name, entry, returns)
+        async with self._control:
+            value = await run()
+            await self._record(name, value, NONE, None)
+        return value
 
-    async def _step(
-        self,
-        name: str,
-        run: Callable[[], Awaitable[T]],
-        returns: type[T],
-        cost: Callable[[T], ModelCall | None],
-    ) -> T:
+    def _use(self, name: str) -> None:
         if name in self._seen:
             raise ValueError(f"step {name!r} was used twice in one attempt")
         self._seen.add(name)
-        if name in self._claimed.journal:
-            return self._replayed(name, returns)
-        async with self._control:
-            value = await run()
-            text = value.model_dump_json().encode()
-            if len(text) > MAX_STEP_BYTES:
-                raise TaskError(f"step {name!r} left more than {MAX_STEP_BYTES} bytes", code="step_too_large")
-            await patiently(lambda: self._ledger.record_step(self._claim, name, text, cost(value)))
-        return value
 
-    def _replayed(self, name: str, returns: type[T]) -> T:
+    def _journaled(self, name: str) -> Entry | None:
+        value = self._claimed.journal.get(name)
+        if value is None:
+            return None
         try:
-            return returns.model_validate_json(self._claimed.journal[name])
-        except ValidationError as error:
-            raise TaskError(
-                f"the journal's step {name!r} does not fit this version of the agent", code="journal_mismatch"
-            ) from error
+            return decode(value, MAX_STEP_BYTES)
+        except JournalError as error:
+            raise _mismatch(name) from error
+
+    async def _record(self, name: str, value: BaseModel, mark: str, call: ModelCall | None) -> None:
+        text = value.model_dump_json().encode()
+        if len(text) > MAX_STEP_BYTES:
+            raise TaskError(f"step {name!r} left more than {MAX_STEP_BYTES} bytes", code="step_too_large")
+        entry = encode(Entry(text, mark))
+        await patiently(lambda: self._ledger.record_step(self._claim, name, entry, call))
 
     async def model(self, name: str, request: ModelRequest) -> ModelReply:
-        """See `AgentContext.model`."""
+        """See `AgentContext.model`.
 
-        async def call() -> ModelReply:
-            if self._model is None:
-                raise TaskError("no model is configured", code=ModelNotConfigured.code, retryable=False)
-            key = f"{self.task.id}:{name}"
-            try:
-                return await self._model.complete(request, idempotency_key=key, fence=self._claim.fence)
-            except ModelError as error:
-                await self._count_failure(request.model or "default", error.code)
-                raise
+        A journaled answer to another request under the same name (the agent's code changed while the task waited) is
+        reported and left alone; the new request is a step of its own, named after its fingerprint.
+        """
+        self._use(name)
+        if self._model is None:
+            raise TaskError("no model is configured", code=ModelNotConfigured.code, retryable=False)
+        mark = fingerprint(request.model_dump_json().encode())
+        entry = self._journaled(name)
+        if entry is not None and entry.fingerprint != mark:
+            await self._report_change(name)
+            name = f"{name}~{mark[:8]}"
+            entry = self._journaled(name)
+        if entry is not None:
+            return _value(name, entry, ModelReply)
+        async with self._control:
+            # Outside the patience that follows: nothing is sent before the ledger has confirmed the claim.
+            await patiently(lambda: self._ledger.begin_call(self._claim, name))
+            reply = await self._call(self._model, name, request)
+            call = ModelCall(name, reply.model, reply.input_tokens, reply.output_tokens, reply.usd, reply.ms)
+            await self._record(name, reply, mark, call)
+        return reply
 
-        def cost(reply: ModelReply) -> ModelCall:
-            return ModelCall(name, reply.model, reply.input_tokens, reply.output_tokens, reply.usd, reply.ms)
+    async def _call(self, model: ModelClient, name: str, request: ModelRequest) -> ModelReply:
+        key = f"{self.task.id}:{name}"
+        try:
+            return await model.complete(request, idempotency_key=key, fence=self._claim.fence)
+        except ModelError as error:
+            await self._count_failure(request.model or "default", error.code)
+            raise
 
-        return await self._step(name, call, ModelReply, cost)
+    async def _report_change(self, name: str) -> None:
+        log.warning("journal_mismatch", task_id=self.task.id, step=name)
+        await self.emit("journal_mismatch", {"step": name})
 
     async def _count_failure(self, model: str, code: str) -> None:
         try:
@@ -137,7 +157,7 @@ class LedgerContext:
                     raise  # a later attempt may fare better, so nothing is journaled
                 return FetchStep(failure=JournaledFailure(code=error.code, message=error.message, url=error.url))
 
-        step = await self._step(f"fetch:{mode}:{url}", fetch, FetchStep, lambda value: None)
+        step = await self.step(f"fetch:{mode}:{url}", fetch, FetchStep)
         if step.failure is not None:
             raise FetchError(step.failure.message, code=step.failure.code, url=step.failure.url)
         assert step.page is not None
@@ -160,3 +180,14 @@ class LedgerContext:
         await patiently(lambda: self._ledger.progress(self._claim, progress))
         # A long agent without a step would otherwise starve others that share the loop.
         await asyncio.sleep(0)
+
+
+def _value(name: str, entry: Entry, returns: type[T]) -> T:
+    try:
+        return returns.model_validate_json(entry.text)
+    except ValidationError as error:
+        raise _mismatch(name) from error
+
+
+def _mismatch(name: str) -> TaskError:
+    return TaskError(f"the journal's step {name!r} does not fit this version of the agent", code="journal_mismatch")

@@ -37,6 +37,11 @@ def calls(task_id: str) -> str:
     return f"{PREFIX}calls:{task_id}"
 
 
+def begun(task_id: str) -> str:
+    """Paid calls that were begun: step name -> fence."""
+    return f"{PREFIX}begun:{task_id}"
+
+
 def events(task_id: str) -> str:
     """The task's event stream."""
     return f"{PREFIX}events:{task_id}"

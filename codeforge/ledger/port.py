@@ -178,6 +178,14 @@ class Ledger(Protocol):
         """Journals a finished step and what it cost, at once. Raises StaleClaim."""
         ...
 
+    async def begin_call(self, claim: Claim, name: str) -> bool:
+        """Marks that a paid call is about to be sent: nothing is paid for under a claim that is not the current one.
+
+        False when an earlier attempt had begun this step too: its answer never reached the journal, so the call may be
+        paid for a second time, which is counted. Raises StaleClaim.
+        """
+        ...
+
     async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
         """Adds an event (`data` is a JSON object). Raises StaleClaim."""
         ...

@@ -151,6 +151,10 @@ class RedisLedger:
             spent = [call_text(call), call.input_tokens, call.output_tokens, call.usd, claim.type.value, call.model]
         await self._fenced("record_step", claim, [name, value, *spent])
 
+    async def begin_call(self, claim: Claim, name: str) -> bool:
+        """See `Ledger.begin_call`."""
+        return bool(await self._fenced("begin_call", claim, [name, claim.type.value]) == 1)
+
     async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
         """See `Ledger.emit`."""
         await self._fenced("emit", claim, [kind, data])

@@ -134,7 +134,9 @@ class LedgerServer(LedgerEngine):
         await self.redis.zadd(keys.running(WorkerType.SCRAPE), {task_id: LONG_AGO_MS})
 
     async def expire_task(self, task_id: str) -> None:
-        await self.redis.delete(*(key(task_id) for key in (keys.task, keys.journal, keys.calls, keys.events)))
+        await self.redis.delete(
+            *(key(task_id) for key in (keys.task, keys.journal, keys.calls, keys.begun, keys.events))
+        )
 
     async def replace_claim(self, task_id: str) -> None:
         await self.redis.hset(keys.task(task_id), "claim", "of a restored ledger")

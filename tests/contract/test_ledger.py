@@ -4,12 +4,7 @@ import asyncio
 
 import pytest
 
-from codeforge.errors import (
-    IdempotencyConflict,
-    StaleClaim,
-    StateConflict,
-    UnknownParent,
-)
+from codeforge.errors import IdempotencyConflict, StaleClaim, StateConflict, UnknownParent
 from codeforge.identity import new_task_id
 from codeforge.ledger.memory.state import Message
 from codeforge.ledger.port import Idempotency, Outcome, WorkerRecord
@@ -249,3 +244,16 @@ async def test_delayed_task_is_queued_with_its_time(cf: LedgerEngine) -> None:
         while not (await cf.reaper.reap()).promoted:
             pass
     assert (await cf.claimed(task.id)).task.not_before is None
+
+
+async def test_paid_call_is_marked_under_the_current_claim_only(cf: LedgerEngine) -> None:
+    task = await cf.submitted(max_attempts=3)
+    old = await cf.claimed(task.id)
+    assert await cf.ledger.begin_call(old.claim, "ask")
+    assert await cf.ledger.begin_call(old.claim, "ask")  # the same attempt again is the answer that was lost
+    await cf.ledger.hand_back(old.claim)
+    with pytest.raises(StaleClaim):
+        await cf.ledger.begin_call(old.claim, "ask")
+    new = await cf.claimed(task.id)
+    assert not await cf.ledger.begin_call(new.claim, "ask")
+    assert (await cf.ledger.snapshot()).counters["calls_repeated:scrape"] == 1

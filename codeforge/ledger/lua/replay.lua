@@ -9,7 +9,7 @@ local now = now_ms()
 redis.call('HSET', key, 'attempts', 0, 'stored', 0)
 redis.call('HDEL', key, 'cancel', 'claim', 'error_code', 'error_message', 'error_retryable', 'started_at',
   'finished_at', 'result', 'progress')
-for _, kind in ipairs({'task', 'journal', 'calls', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
+for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
 redis.call('ZREM', 'cf:dead:' .. row[3], id)
 enqueue(id, row[3], now)
 for i = 3, #ARGV, 3 do

@@ -6,7 +6,7 @@ for i = 4, #ARGV, 4 do
   if row[1] == ARGV[i + 2] and row[2] and row[2] ~= '' then
     if reason == '' then
       redis.call('HSET', task_key(id), 'stored', 1)
-      for _, kind in ipairs({'task', 'journal', 'calls', 'events'}) do
+      for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do
         redis.call('EXPIRE', 'cf:' .. kind .. ':' .. id, ARGV[2])
       end
     else

@@ -53,6 +53,16 @@ class MemoryAttempts(MemoryState):
         self.counters[f"llm_tokens:{call.model}:output"] += call.output_tokens
         self.counters[f"llm_cost:{row.task.type}:{call.model}"] += call.usd
 
+    async def begin_call(self, claim: Claim, name: str) -> bool:
+        """See `Ledger.begin_call`."""
+        await self._reached()
+        row = self._owned(claim)
+        before, row.begun[name] = row.begun.get(name), claim.fence
+        repeated = before is not None and before != claim.fence
+        if repeated:
+            self.counters[f"calls_repeated:{row.task.type}"] += 1
+        return not repeated
+
     async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
         """See `Ledger.emit`."""
         await self._reached()

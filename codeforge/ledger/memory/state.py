@@ -38,6 +38,7 @@ class Row:
     rung_at: int = 0
     expires_at: int | None = None
     journal: dict[str, bytes] = field(default_factory=dict)
+    begun: dict[str, int] = field(default_factory=dict)
     calls: list[ModelCall] = field(default_factory=list)
     events: list[TaskEvent] = field(default_factory=list)
 

@@ -86,6 +86,32 @@ async def test_journal_of_another_version_ends_failed() -> None:
     assert bench.model.calls == []
 
 
+async def test_changed_request_is_a_step_of_its_own_and_is_reported() -> None:
+    bench = Bench()
+    claimed = await bench.claim()
+    await run_on(bench, claimed, lambda ctx: ctx.model("ask", REQUEST), fail)
+    changed = REQUEST.model_copy(update={"temperature": 0.9})
+    for _ in range(2):  # the second replay finds the changed request's own answer
+        again = await next_attempt(bench, claimed.task.id)
+        await run_on(bench, again, lambda ctx: ctx.model("ask", changed), fail)
+    assert bench.model is not None
+    keys = [key for key, _ in bench.model.calls]
+    assert len(keys) == 2
+    assert keys[0] == f"{claimed.task.id}:ask"
+    assert keys[1].startswith(f"{claimed.task.id}:ask~")
+    kinds = [event.kind for event in bench.ledger.rows[claimed.task.id].events]
+    assert "journal_mismatch" in kinds
+
+
+async def test_nothing_is_paid_for_under_a_stale_claim() -> None:
+    bench = Bench()
+    claimed = await bench.claim()
+    bench.ledger.rows[claimed.task.id].claim_id = "of another worker"
+    await run_on(bench, claimed, lambda ctx: ctx.model("ask", REQUEST))
+    assert bench.model is not None
+    assert bench.model.calls == []
+
+
 async def test_step_name_used_twice_is_a_bug_of_the_agent() -> None:
     caught = []
 
