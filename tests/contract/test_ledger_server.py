@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from codeforge.errors import (
-    LedgerUnavailable,
-)
+from codeforge.errors import LedgerUnavailable
 from codeforge.task import TaskState
 from tests.contract.ledger_engines import SUCCESS, LedgerServer, opened_ledger
 from tests.servers.valkey import ValkeyServer

@@ -1,0 +1,119 @@
+"""The lease keeper on a real engine: a thread that no busy loop can make miss a beat."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from codeforge.ledger.heartbeat import LeaseKeeper
+from codeforge.ledger.lease import Lease
+from codeforge.ledger.port import WorkerRecord
+from codeforge.worker_types import WorkerType
+from tests.contract.ledger_engines import opened_ledger
+from tests.servers.valkey import ValkeyServer
+
+pytestmark = pytest.mark.anyio
+
+RECORD = WorkerRecord("w1", [WorkerType.SCRAPE], 3)
+LEASE_S = 1.0
+WAIT_S = 10.0
+
+
+@dataclass
+class Heard:
+    """What the keeper said, in its thread."""
+
+    lease: Lease = field(default_factory=lambda: Lease(LEASE_S))
+    cancelled: list[str] = field(default_factory=list)
+    spoke: threading.Event = field(default_factory=threading.Event)
+    died: threading.Event = field(default_factory=threading.Event)
+
+    def on_cancelled(self, task_ids: Sequence[str]) -> None:
+        self.cancelled += task_ids
+        self.spoke.set()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+def keeper_of(server: ValkeyServer, heard: Heard, on_cancelled: Callable[[Sequence[str]], None]) -> LeaseKeeper:
+    return LeaseKeeper(
+        server.url, RECORD, lease_s=LEASE_S, lease=heard.lease, on_cancelled=on_cancelled, on_death=heard.died.set
+    )
+
+
+@pytest.fixture
+def keeper(ledger_server: ValkeyServer, heard: Heard) -> Iterator[LeaseKeeper]:
+    made = keeper_of(ledger_server, heard, heard.on_cancelled)
+    made.start()
+    yield made
+    made.stop()
+
+
+async def alive(url: str, workers: int) -> bool:
+    """Whether the ledger comes to count so many live workers, in time."""
+    async with opened_ledger(url) as cf:
+        for _ in range(int(WAIT_S / 0.02)):
+            if (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].workers == workers:
+                return True
+            threading.Event().wait(0.02)  # the keeper's thread needs no loop to turn
+    return False
+
+
+@pytest.mark.usefixtures("keeper")
+async def test_lease_is_taken_and_kept(ledger_server: ValkeyServer, heard: Heard) -> None:
+    assert await alive(ledger_server.url, 1)
+    threading.Event().wait(2 * LEASE_S)  # the loop stands still for longer than the lease
+    async with opened_ledger(ledger_server.url) as cf:
+        assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].slots == 3
+    assert heard.lease.holds
+    assert not heard.died.is_set()
+
+
+async def test_lease_that_is_kept_no_more_runs_out(
+    ledger_server: ValkeyServer, keeper: LeaseKeeper, heard: Heard
+) -> None:
+    assert await alive(ledger_server.url, 1)
+    keeper.stop()
+    assert await alive(ledger_server.url, 0)
+    assert not heard.lease.holds  # it ended for the worker first
+
+
+@pytest.mark.usefixtures("keeper")
+async def test_cancelled_task_is_heard_of(ledger_server: ValkeyServer, heard: Heard) -> None:
+    async with opened_ledger(ledger_server.url) as cf:
+        task = await cf.submitted()
+        await cf.claimed(task.id)
+        await cf.ledger.cancel("acme", task.id)
+    assert heard.spoke.wait(WAIT_S)
+    assert heard.cancelled == [task.id]
+
+
+@pytest.mark.usefixtures("keeper")
+async def test_outage_is_outlived(ledger_server: ValkeyServer, heard: Heard) -> None:
+    assert await alive(ledger_server.url, 1)
+    ledger_server.kill()
+    threading.Event().wait(LEASE_S)
+    ledger_server.start()
+    assert await alive(ledger_server.url, 1)
+    assert not heard.died.is_set()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # that is what dies here
+async def test_death_of_the_thread_is_told(ledger_server: ValkeyServer, heard: Heard) -> None:
+    def fail(task_ids: Sequence[str]) -> None:
+        raise KeyError("a bug")
+
+    keeper = LeaseKeeper(
+        ledger_server.url, RECORD, lease_s=LEASE_S, lease=Lease(LEASE_S), on_cancelled=fail, on_death=heard.died.set
+    )
+    async with opened_ledger(ledger_server.url) as cf:
+        task = await cf.submitted()
+        await cf.claimed(task.id)
+        await cf.ledger.cancel("acme", task.id)
+    keeper.start()
+    assert heard.died.wait(WAIT_S)
+    keeper.stop()
