@@ -1,5 +1,6 @@
 """A worker's insides on a bench: the ledger in memory, scripted agents, and services that do as they are told."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -114,3 +115,32 @@ class Bench:
         claimed = await self.claim(**fields)
         await self.runner.run(claimed, ScriptedAgent(act), AttemptControl(held_lease()))
         return await self.ledger.get("acme", claimed.task.id)
+
+
+class Run:
+    """An attempt in progress."""
+
+    def __init__(self, bench: Bench, claimed: ClaimedTask, act: Act) -> None:
+        self.bench, self.claimed = bench, claimed
+        self.control = AttemptControl(held_lease())
+        self.task = asyncio.ensure_future(bench.runner.run(claimed, ScriptedAgent(act), self.control))
+
+    async def end(self) -> Task:
+        """The task once the attempt has ended."""
+        async with asyncio.timeout(10):
+            await self.task
+        return await self.bench.ledger.get("acme", self.claimed.task.id)
+
+
+class Gate:
+    """An agent's step that waits until the test opens it."""
+
+    def __init__(self) -> None:
+        self.entered, self.opened = asyncio.Event(), asyncio.Event()
+        self.runs = 0
+
+    async def __call__(self) -> SearchReply:
+        self.runs += 1
+        self.entered.set()
+        await self.opened.wait()
+        return SearchReply(hits=[], warnings=["ran"])

@@ -1,51 +1,19 @@
 """An attempt that is stopped from outside: by the client, by a drain, by another owner, by a ledger that is away."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from codeforge.agent import AgentContext, SearchReply
-from codeforge.errors import LedgerUnavailable
 from codeforge.execution.control import LEASE_POLL_S, AttemptControl, StopReason
 from codeforge.ledger.lease import Lease
-from codeforge.ledger.memory import MemoryLedger
-from codeforge.ledger.port import ClaimedTask, Outcome
+from codeforge.ledger.port import ClaimedTask
 from codeforge.results import ResultModel
-from codeforge.task import Claim, Task, TaskState
-from tests.unit.execution.bench import EMPTY, Act, Bench, ScriptedAgent, held_lease
+from codeforge.task import TaskState
+from tests.unit.execution.bench import EMPTY, Bench, Gate, Run
 
 pytestmark = pytest.mark.anyio
-
-
-class Run:
-    """An attempt in progress."""
-
-    def __init__(self, bench: Bench, claimed: ClaimedTask, act: Act) -> None:
-        self.bench, self.claimed = bench, claimed
-        self.control = AttemptControl(held_lease())
-        self.task = asyncio.ensure_future(bench.runner.run(claimed, ScriptedAgent(act), self.control))
-
-    async def end(self) -> Task:
-        """The task once the attempt has ended."""
-        async with asyncio.timeout(10):
-            await self.task
-        return await self.bench.ledger.get("acme", self.claimed.task.id)
-
-
-class Gate:
-    """An agent's step that waits until the test opens it."""
-
-    def __init__(self) -> None:
-        self.entered, self.opened = asyncio.Event(), asyncio.Event()
-        self.runs = 0
-
-    async def __call__(self) -> SearchReply:
-        self.runs += 1
-        self.entered.set()
-        await self.opened.wait()
-        return SearchReply(hits=[], warnings=["ran"])
 
 
 async def test_client_s_cancel_stops_at_once() -> None:
@@ -197,98 +165,6 @@ async def test_outcome_of_an_attempt_that_no_longer_owns_the_task_is_dropped() -
         task = await Run(bench, claimed, act).end()
     assert (task.state, task.result) == (TaskState.RUNNING, None)
     assert [entry["event"] for entry in logs] == ["outcome_refused"]
-
-
-class Flaky(MemoryLedger):
-    """Away for the next `away` calls of its writes, and slow while `slow` is not set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.away = 0
-        self.calls = 0
-        self.reached = asyncio.Event()
-        self.slow: asyncio.Event | None = None
-
-    async def _weather(self) -> None:
-        self.calls += 1
-        self.reached.set()
-        if self.away > 0:
-            self.away -= 1
-            raise LedgerUnavailable("away")
-        if self.slow is not None:
-            await self.slow.wait()
-
-    async def finish(self, claim: Claim, outcome: Outcome) -> TaskState:
-        await self._weather()
-        return await super().finish(claim, outcome)
-
-    async def hand_back(self, claim: Claim) -> None:
-        await self._weather()
-        await super().hand_back(claim)
-
-    async def record_step(self, *args: Any) -> None:
-        await self._weather()
-        await super().record_step(*args)
-
-    async def emit(self, *args: Any) -> None:
-        await self._weather()
-        await super().emit(*args)
-
-
-@pytest.fixture
-def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("codeforge.execution.patience.FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("codeforge.execution.patience.PATIENCE_S", 0.05)
-
-
-async def succeed(ctx: AgentContext) -> ResultModel:
-    return EMPTY
-
-
-@pytest.mark.usefixtures("_hurried")
-async def test_result_survives_a_short_outage_of_the_ledger() -> None:
-    ledger = Flaky()
-    ledger.away = 3
-    assert (await Bench(ledger).attempt(succeed)).state is TaskState.SUCCEEDED
-
-
-@pytest.mark.usefixtures("_hurried")
-async def test_step_survives_a_short_outage_without_running_again() -> None:
-    ledger, gate = Flaky(), Gate()
-    ledger.away = 3
-    gate.opened.set()
-
-    async def act(ctx: AgentContext) -> ResultModel:
-        await ctx.step("one", gate, SearchReply)
-        ledger.away = 2
-        await ctx.emit("note", {"n": 1})
-        return EMPTY
-
-    assert (await Bench(ledger).attempt(act)).state is TaskState.SUCCEEDED
-    assert gate.runs == 1
-
-
-@pytest.mark.usefixtures("_hurried")
-async def test_long_outage_is_given_up() -> None:
-    ledger = Flaky()
-    ledger.away = 1_000_000
-    with pytest.raises(LedgerUnavailable):
-        await Bench(ledger).attempt(succeed)
-    assert ledger.calls > 1
-
-
-async def test_late_cancellation_does_not_lose_the_result() -> None:
-    ledger = Flaky()
-    ledger.slow = asyncio.Event()
-    bench = Bench(ledger)
-    run = Run(bench, await bench.claim(), succeed)
-    await ledger.reached.wait()
-    for stop in (lambda: run.control.stop(StopReason.CANCELLED), run.task.cancel):
-        stop()
-        await asyncio.sleep(0)
-    assert not run.task.done()
-    ledger.slow.set()
-    assert (await run.end()).state is TaskState.SUCCEEDED
 
 
 async def test_no_step_begins_while_the_lease_does_not_hold() -> None:
