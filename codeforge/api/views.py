@@ -65,6 +65,7 @@ def task_view(task: Task, *, with_result: bool = True) -> dict[str, Any]:
         "progress": _fields(task.progress),
         "usage": _fields(task.usage),
         "error": _fields(task.error),
+        "attempt_errors": orjson.Fragment(task.reasons),
         "stored": task.stored,
         "labels": orjson.Fragment(task.labels),
         "parent_id": task.parent_id,

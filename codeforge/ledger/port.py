@@ -186,6 +186,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def suspect(self, claim: Claim) -> None:
+        """Marks the task as one that must run alone. Raises StaleClaim."""
+        ...
+
     async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
         """Adds an event (`data` is a JSON object). Raises StaleClaim."""
         ...

@@ -155,6 +155,10 @@ class RedisLedger:
         """See `Ledger.begin_call`."""
         return bool(await self._fenced("begin_call", claim, [name, claim.type.value]) == 1)
 
+    async def suspect(self, claim: Claim) -> None:
+        """See `Ledger.suspect`."""
+        await self._fenced("suspect", claim, [])
+
     async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
         """See `Ledger.emit`."""
         await self._fenced("emit", claim, [kind, data])

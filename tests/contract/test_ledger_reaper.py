@@ -1,28 +1,68 @@
 """The reaper's side of the ledger: what dead workers held, what is due, what was lost."""
 
+import asyncio
+import json
+
 import pytest
 
 from codeforge.errors import StaleClaim
 from codeforge.ledger.memory.state import Message
-from codeforge.ledger.port import TaskFilter
+from codeforge.ledger.port import Outcome, TaskFilter
 from codeforge.task import TaskState
 from codeforge.worker_types import WorkerType
-from tests.contract.ledger_engines import SUCCESS, LedgerEngine
+from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_tasks_of_a_dead_worker_are_taken_back_or_dead(cf: LedgerEngine) -> None:
+async def test_task_that_a_worker_died_with_alone_is_taken_back_or_dead(cf: LedgerEngine) -> None:
     fresh, last = await cf.submitted(max_attempts=2), await cf.submitted(max_attempts=1)
-    await cf.claimed(fresh.id)
-    await cf.claimed(last.id)
-    assert (await cf.reaper.reap()).taken_back == 0  # the lease still holds
+    await cf.claimed(fresh.id, "w1")
+    await cf.claimed(last.id, "w2")
+    assert (await cf.reaper.reap()).taken_back == 0  # the leases still hold
     await cf.expire_lease("w1")
+    await cf.expire_lease("w2")
     report = await cf.reaper.reap()
     assert (report.taken_back, report.dead) == (1, 1)
     assert (await cf.ledger.get("acme", fresh.id)).state is TaskState.QUEUED
     dead = await cf.ledger.get("acme", last.id)
     assert (dead.state, dead.error and dead.error.code) == (TaskState.DEAD, "worker_lost")
+
+
+async def test_crash_in_company_costs_no_attempt_and_the_second_one_makes_suspects(cf: LedgerEngine) -> None:
+    tasks = [await cf.submitted(max_attempts=1) for _ in range(3)]
+    for crash in (1, 2):
+        for task in tasks:
+            assert not (await cf.claimed(task.id)).task.solo
+        await cf.expire_lease("w1")
+        report = await cf.reaper.reap()
+        assert (report.taken_back, report.dead) == (3, 0)
+        got = await cf.ledger.get("acme", tasks[0].id)
+        assert (got.state, got.attempts, got.solo, got.reasons) == (TaskState.QUEUED, 0, crash == 2, b"[]")
+
+
+async def test_dead_task_tells_why_each_attempt_ended(cf: LedgerEngine) -> None:
+    task = await cf.submitted(max_attempts=2)
+    retry = Outcome("retry", error=FAILURE)
+    await cf.ledger.finish((await cf.claimed(task.id)).claim, retry)
+    async with asyncio.timeout(5):
+        while not (await cf.reaper.reap()).promoted:
+            pass
+    await cf.claimed(task.id)
+    await cf.expire_lease("w1")
+    assert (await cf.reaper.reap()).dead == 1
+    reasons = json.loads((await cf.ledger.get("acme", task.id)).reasons)
+    assert [(reason["attempt"], reason["code"]) for reason in reasons] == [(1, FAILURE.code), (2, "worker_lost")]
+
+
+async def test_suspect_runs_alone_from_then_on(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    claimed = await cf.claimed(task.id)
+    await cf.ledger.suspect(claimed.claim)
+    await cf.ledger.hand_back(claimed.claim)
+    with pytest.raises(StaleClaim):
+        await cf.ledger.suspect(claimed.claim)
+    assert (await cf.claimed(task.id)).task.solo
 
 
 async def test_nobody_is_judged_for_one_lease_after_an_outage(cf: LedgerEngine) -> None:

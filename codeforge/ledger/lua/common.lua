@@ -88,3 +88,12 @@ end
 local function set_error(id, code, message, retryable)
   redis.call('HSET', task_key(id), 'error_code', code, 'error_message', message, 'error_retryable', retryable)
 end
+
+-- Appends to the reasons of the attempts: JSON objects with commas between. An attempt that costs nothing has none.
+local function note_reason(id, attempt, code, message, now)
+  local reason = string.format('{"attempt":%s,"code":%s,"message":%s,"at":%.0f}',
+    attempt, cjson.encode(code), cjson.encode(message), now)
+  local before = redis.call('HGET', task_key(id), 'reasons')
+  if before and before ~= '' then reason = before .. ',' .. reason end
+  redis.call('HSET', task_key(id), 'reasons', reason)
+end

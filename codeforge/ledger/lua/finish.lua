@@ -11,8 +11,11 @@ end
 
 local now = now_ms()
 redis.call('HSET', key, 'ended_by', ARGV[3])
-if ARGV[6] ~= '' then set_error(id, ARGV[6], ARGV[7], ARGV[8]) end
 local row = redis.call('HMGET', key, 'type', 'attempts', 'max_attempts', 'cancel', 'worker')
+if ARGV[6] ~= '' then
+  set_error(id, ARGV[6], ARGV[7], ARGV[8])
+  note_reason(id, row[2], ARGV[6], ARGV[7], now)
+end
 
 if outcome == 'retry' and row[4] == '1' then outcome = 'cancelled' end
 if outcome == 'retry' and tonumber(row[2]) < tonumber(row[3]) then

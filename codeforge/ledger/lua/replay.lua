@@ -8,7 +8,7 @@ if row[2] ~= 'dead' and row[2] ~= 'failed' and row[2] ~= 'cancelled' then return
 local now = now_ms()
 redis.call('HSET', key, 'attempts', 0, 'stored', 0)
 redis.call('HDEL', key, 'cancel', 'claim', 'error_code', 'error_message', 'error_retryable', 'started_at',
-  'finished_at', 'result', 'progress')
+  'finished_at', 'result', 'progress', 'reasons', 'crashes', 'solo')
 for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
 redis.call('ZREM', 'cf:dead:' .. row[3], id)
 enqueue(id, row[3], now)

@@ -63,6 +63,11 @@ class MemoryAttempts(MemoryState):
             self.counters[f"calls_repeated:{row.task.type}"] += 1
         return not repeated
 
+    async def suspect(self, claim: Claim) -> None:
+        """See `Ledger.suspect`."""
+        await self._reached()
+        self._owned(claim).set(solo=True)
+
     async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
         """See `Ledger.emit`."""
         await self._reached()
@@ -85,6 +90,7 @@ class MemoryAttempts(MemoryState):
         row.ended_by = claim.claim_id
         if outcome.error is not None:
             row.set(error=outcome.error)
+            self._note_reason(row, outcome.error)
         if outcome.kind == "retry" and not row.cancelled:
             return self._retry(row, outcome)
         kind = "cancelled" if outcome.kind == "retry" else outcome.kind

@@ -1,5 +1,7 @@
 """The ledger in memory, as the reaper sees it."""
 
+from collections import Counter
+
 from codeforge.ledger.keys import MAX_PER_CALL
 from codeforge.ledger.memory.state import MemoryState, Row, oldest
 from codeforge.ledger.port import ReapReport
@@ -8,6 +10,7 @@ from codeforge.task import TaskFailure, TaskState
 from codeforge.worker_types import Priority, WorkerType, queue_name
 
 LEADER = "reaper"
+COMPANY_CRASHES = 2
 
 
 class MemoryReaper(MemoryState):
@@ -85,8 +88,10 @@ class MemoryReaper(MemoryState):
         over = {worker for worker, until in self.leases.items() if until <= self.now_ms()}
         lost = [row for row in self.rows.values() if row.task.state is TaskState.RUNNING and row.worker in over]
         taken = dead = 0
+        company = Counter(row.worker for row in lost)
+        self._in_company |= {worker for worker, aboard in company.items() if aboard > 1}
         for row in lost[:MAX_PER_CALL]:
-            state = self._take_back(row)
+            state = self._take_back(row, alone=row.worker not in self._in_company)
             taken += state is TaskState.QUEUED
             dead += state is TaskState.DEAD
         if len(lost) <= MAX_PER_CALL:
@@ -94,22 +99,32 @@ class MemoryReaper(MemoryState):
                 del self.leases[worker]
                 self.workers.pop(worker, None)
                 self._cancels.pop(worker, None)
+                self._in_company.discard(worker)
         return taken, dead
 
-    def _take_back(self, row: Row) -> TaskState:
+    def _take_back(self, row: Row, *, alone: bool) -> TaskState:
         task = row.task
         self.counters[f"attempts:{task.type}:worker_lost"] += 1
         if row.cancelled:
             self._terminate(row, TaskState.CANCELLED, TaskFailure("cancelled", "cancelled by the client", False))
-        elif task.attempts >= task.max_attempts:
-            message = "the worker stopped answering while it ran the last attempt"
-            self._terminate(row, TaskState.DEAD, TaskFailure("worker_lost", message, True))
+            return row.task.state
+        if alone:
+            message = "the worker stopped answering while it ran this task alone"
+            self._note_reason(row, TaskFailure("worker_lost", message, True))
+            if task.attempts >= task.max_attempts:
+                message = "the worker stopped answering while it ran the last attempt"
+                self._terminate(row, TaskState.DEAD, TaskFailure("worker_lost", message, True))
+                return row.task.state
         else:
-            row.worker = ""
-            del self.running[task.type][task.id]
-            self._enqueue(row)
-            self._ring_again(row)
-            self._event(row, "worker_lost", {"state": "queued", "attempt": task.attempts})
+            row.crashes += 1
+            row.set(attempts=task.attempts - 1, solo=task.solo or row.crashes >= COMPANY_CRASHES)
+        row.worker = ""
+        del self.running[task.type][task.id]
+        self._enqueue(row)
+        self._ring_again(row)
+        crashes = 0 if alone else row.crashes
+        event = {"state": "queued", "attempt": task.attempts, "crashes_in_company": crashes}
+        self._event(row, "worker_lost", event)
         return row.task.state
 
     async def forget(self) -> int:

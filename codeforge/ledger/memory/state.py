@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
 from codeforge.ledger.port import WorkerRecord
@@ -35,6 +37,7 @@ class Row:
     ended_by: str = ""
     cancelled: bool = False
     rings: int = 0
+    crashes: int = 0
     rung_at: int = 0
     expires_at: int | None = None
     journal: dict[str, bytes] = field(default_factory=dict)
@@ -109,6 +112,7 @@ class MemoryState:
         self._known: dict[tuple[str, str], KnownKey] = {}
         self._locks: dict[str, tuple[str, int]] = {}
         self._grace_until = 0
+        self._in_company: set[str] = set()
         self._lease_ms = int(lease_s * 1000)
         self._retention_ms = retention_s * 1000
         self._last_id = (0, 0)
@@ -128,6 +132,11 @@ class MemoryState:
                     await self._changed.wait()
         except TimeoutError:
             return
+
+    def _note_reason(self, row: Row, failure: TaskFailure) -> None:
+        """Why an attempt that counts ended without success."""
+        reason = {"attempt": row.task.attempts, "code": failure.code, "message": failure.message, "at": self.now_ms()}
+        row.set(reasons=orjson.dumps([*orjson.loads(row.task.reasons), reason]))
 
     def _row(self, task_id: str) -> Row | None:
         row = self.rows.get(task_id)

@@ -32,7 +32,8 @@ async def test_queued_task_has_every_field_of_the_contract(door: Door) -> None:
         "timeout_s": 600, "created_at": got["created_at"], "started_at": None, "finished_at": None,
         "not_before": None, "progress": None, "usage": {"input_tokens": 0, "output_tokens": 0, "usd": 0.0},
         "result": None, "error": None, "stored": False, "labels": {"project": "x"}, "parent_id": None,
-        "links": {name: f"/tasks/{task_id}{path}" for name, path in
+        "attempt_errors": [],
+            "links": {name: f"/tasks/{task_id}{path}" for name, path in
                   (("self", ""), ("events", "/events"), ("graph", "/graph"))},
     }  # fmt: skip
 
