@@ -37,11 +37,12 @@ API_MODULES = (
     "codeforge.__main__", "codeforge.health", "codeforge.cli.main", "codeforge.cli.doctor", "codeforge.api.server",
     "codeforge.processes.projector", "codeforge.processes.reaper", "codeforge.processes.flower",
     "codeforge.wiring.api", "codeforge.wiring.projector", "codeforge.wiring.reaper", "codeforge.wiring.stores",
-    "celery.__main__", "flower.command",
+    "celery.__main__", "flower.command", "flower.app", "flower.urls", "kombu.transport.redis",
 )  # fmt: skip
 WORKER_MODULES = (
     "codeforge.health", "codeforge.wiring.worker", "workers.main", "workers.coding", "workers.analysis",
-    "workers.debate", "workers.scrape", "celery.__main__",
+    "workers.debate", "workers.scrape", "celery.__main__", "celery.apps.worker", "celery.app.control",
+    "kombu.transport.redis",
 )  # fmt: skip
 
 IMPORTS = textwrap.dedent("""
