@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Coroutine
 from typing import Any
 
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from codeforge.agent import Agent, ModelClient, PageFetcher, WebSearch
 from codeforge.errors import CodeForgeError, ModelError, StaleClaim, TaskError
+from codeforge.execution.backoff import retry_delay_s
 from codeforge.execution.context import LedgerContext
 from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.patience import patiently
@@ -22,15 +22,6 @@ log = logger(__name__)
 
 MAX_RESULT_BYTES = 32 * 1024 * 1024
 MAX_MESSAGE = 2_000
-RETRY_BASE_S = 2.0
-RETRY_CAP_S = 300.0
-
-
-def retry_delay_s(attempts: int, asked_s: float | None) -> float:
-    """Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"); at least what
-    the failing service asked for."""
-    backoff = random.uniform(0, min(RETRY_CAP_S, RETRY_BASE_S * 2 ** (attempts - 1)))  # noqa: S311 - no secret
-    return max(backoff, min(asked_s or 0.0, RETRY_CAP_S))
 
 
 class AttemptRunner:

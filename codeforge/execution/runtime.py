@@ -1,6 +1,7 @@
 """One worker process: its lease, the attempts that it runs, cancellation and drain."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
@@ -12,10 +13,13 @@ from codeforge.background import keep_healthy
 from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl, StopReason
+from codeforge.execution.solo import SoloRunner
+from codeforge.execution.watchdog import LoopWatchdog, attempt_of_context
 from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
-from codeforge.ledger.port import Ledger, WorkerRecord
+from codeforge.ledger.port import ClaimedTask, Ledger, WorkerRecord
 from codeforge.logs import logger
+from codeforge.task import Claim
 from codeforge.worker_types import WorkerType
 
 log = logger(__name__)
@@ -28,6 +32,8 @@ class WorkerRuntime:
     """What the broker's pool drives; see `codeforge.broker.runtime.TaskRuntime`.
 
     `keeper` makes the process's lease keeper; `close` closes the clients that were made for this runtime.
+    `spare_ledger` makes a client for another event loop: with it, a loop that has not turned for `stuck_after_s`
+    seconds is found, its tasks are saved, and the process exits.
     """
 
     def __init__(
@@ -36,21 +42,29 @@ class WorkerRuntime:
         runner: AttemptRunner,
         agents: Mapping[WorkerType, Agent],
         *,
+        solo: SoloRunner,
         lease: Lease,
         keeper: Callable[..., LeaseKeeper],
         close: Callable[[], Awaitable[None]],
         on_death: Callable[[], None],
         health_file: Path | None = None,
+        spare_ledger: Callable[[], Ledger] | None = None,
+        stuck_after_s: float = 15.0,
     ) -> None:
         self._ledger = ledger
         self._runner = runner
         self._agents = agents
+        self._solo = solo
         self._lease = lease
         self._make_keeper = keeper
         self._close = close
         self._on_death = on_death
         self._health_file = health_file
         self._health: asyncio.Task[None] | None = None
+        self._spare_ledger = spare_ledger
+        self._stuck_after_s = stuck_after_s
+        self._watchdog: LoopWatchdog | None = None
+        self._claims: dict[str, Claim] = {}
         self._running: dict[str, AttemptControl] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._keeper: LeaseKeeper | None = None
@@ -71,6 +85,9 @@ class WorkerRuntime:
             on_death=self._on_death,
         )
         self._keeper.start()
+        if self._spare_ledger is not None:
+            self._watchdog = LoopWatchdog(loop, self._stuck_after_s, self._rescue)
+            self._watchdog.start()
         if self._health_file is not None:
             self._health = asyncio.create_task(keep_healthy(self._health_file))
         log.info("worker_started", worker=self.worker_id, types=[kind.value for kind in self._agents], slots=slots)
@@ -87,8 +104,10 @@ class WorkerRuntime:
         if claimed is None:
             return
         control = AttemptControl(self._lease)
-        attempt = asyncio.ensure_future(self._runner.run(claimed, self._agents[claimed.task.type], control))
+        attempt_of_context.set(task_id)
+        attempt = asyncio.ensure_future(self._attempt(claimed, control))
         self._running[task_id] = control
+        self._claims[task_id] = claimed.claim
         self._attempts.add(attempt)
         if self._stopping:
             control.stop(StopReason.DRAIN)
@@ -100,6 +119,27 @@ class WorkerRuntime:
             self._attempts.discard(attempt)
             if self._running.get(task_id) is control:
                 del self._running[task_id]
+                del self._claims[task_id]
+
+    async def _attempt(self, claimed: ClaimedTask, control: AttemptControl) -> None:
+        if claimed.task.solo:
+            await self._solo.run(claimed, control)
+        else:
+            await self._runner.run(claimed, self._agents[claimed.task.type], control)
+
+    async def _rescue(self, blocker: str | None) -> None:
+        """The loop stands still: hands back every task but the one that blocks it, which runs alone from now on. On
+        another loop and another connection. Nobody can be blamed without a blocker; the lease then decides."""
+        if self._spare_ledger is None or blocker is None:
+            return
+        ledger = self._spare_ledger()
+        for task_id, claim in list(self._claims.items()):
+            with contextlib.suppress(StaleClaim):
+                if task_id == blocker:
+                    await ledger.suspect(claim)
+                else:
+                    await ledger.hand_back(claim)
+        await ledger.end_lease(self.worker_id)
 
     def _cancel(self, task_ids: Sequence[str]) -> None:
         for task_id in task_ids:
@@ -127,6 +167,8 @@ class WorkerRuntime:
 
     async def stop(self) -> None:
         """Ends the lease and closes the clients."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if self._health is not None:
             self._health.cancel()
         if self._keeper is not None:

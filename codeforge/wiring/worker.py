@@ -1,13 +1,17 @@
 """A worker process's runtime."""
 
+import asyncio
+import math
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from codeforge.agent import Agent
 from codeforge.execution.attempt import AttemptRunner
+from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.runtime import WorkerRuntime
+from codeforge.execution.solo import SoloRunner, claim_parts
 from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
 from codeforge.settings import Settings
@@ -21,25 +25,60 @@ from codeforge.worker_types import WorkerType
 WORKER_CONNECTIONS = 32
 
 
-def worker_runtime(settings: Settings, agents: Mapping[WorkerType, Agent]) -> WorkerRuntime:
-    """A worker process's runtime. It ends its process when its lease keeper dies: nothing may run without a lease."""
-    ledger = redis_ledger(settings, connections=WORKER_CONNECTIONS)
-    model = model_client(settings)
-    fetcher = GuardedFetcher(AddressGuard(settings.allow_private_hosts))
-    search = ConfiguredSearch(settings)
+def worker_runtime(
+    settings: Settings, agents: Mapping[WorkerType, Agent], solo_command: Sequence[str]
+) -> WorkerRuntime:
+    """A worker process's runtime. It ends its process when its lease keeper dies: nothing may run without a lease.
 
-    async def close() -> None:
-        for part in (model, fetcher, search, ledger):
-            if part is not None:
-                await part.close()
-
+    `solo_command` starts a process that calls `run_alone`.
+    """
+    parts = _Parts(settings)
     return WorkerRuntime(
-        ledger,
-        AttemptRunner(ledger, model=model, fetcher=fetcher, search=search),
+        parts.ledger,
+        parts.runner,
         agents,
+        solo=SoloRunner(parts.ledger, solo_command),
         lease=Lease(settings.lease_s),
         keeper=partial(LeaseKeeper, settings.redis_address, lease_s=settings.lease_s),
-        close=close,
+        close=parts.close,
         on_death=lambda: os.kill(os.getpid(), signal.SIGTERM),
         health_file=settings.health_file,
+        spare_ledger=lambda: redis_ledger(settings, connections=1),
+        stuck_after_s=settings.lease_s,
     )
+
+
+async def run_alone(settings: Settings, agent: Agent, line: bytes) -> None:
+    """One attempt in this process, for a parent that wrote `line` (see `codeforge.execution.solo`). SIGTERM hands the
+    task back."""
+    task_id, _, worker, claim_id = claim_parts(line)
+    parts = _Parts(settings)
+    try:
+        claimed = await parts.ledger.claim(task_id, worker, claim_id)
+        if claimed is not None:
+            # The parent keeps the lease; each paid call and each write is checked against the claim all the same.
+            lease = Lease(math.inf)
+            lease.renewed(lease.now())
+            control = AttemptControl(lease)
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, control.stop, StopReason.DRAIN)
+            await parts.runner.run(claimed, agent, control)
+    finally:
+        await parts.close()
+
+
+class _Parts:
+    """The clients of one process that runs agents."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.ledger = redis_ledger(settings, connections=WORKER_CONNECTIONS)
+        self._model = model_client(settings)
+        self._fetcher = GuardedFetcher(AddressGuard(settings.allow_private_hosts))
+        self._search = ConfiguredSearch(settings)
+        self.runner = AttemptRunner(self.ledger, model=self._model, fetcher=self._fetcher, search=self._search)
+
+    async def close(self) -> None:
+        """Closes all of them."""
+        for part in (self._model, self._fetcher, self._search, self.ledger):
+            if part is not None:
+                await part.close()

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from codeforge.agent import AgentContext
 from codeforge.errors import ModelError, TaskError
-from codeforge.execution.attempt import RETRY_CAP_S, retry_delay_s
+from codeforge.execution.backoff import CAP_S, retry_delay_s
 from codeforge.execution.control import AttemptControl
 from codeforge.results import FailedPage, Page, ResultModel, ScrapeResult
 from codeforge.task import TaskFailure, TaskState
@@ -121,5 +121,5 @@ async def test_result_over_the_limit_ends_failed(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("attempts", [1, 5, 50])
 def test_retries_wait_longer_each_time_up_to_a_limit(attempts: int) -> None:
-    assert 0 <= retry_delay_s(attempts, None) <= min(RETRY_CAP_S, 2.0**attempts)
-    assert retry_delay_s(attempts, 1e9) == RETRY_CAP_S
+    assert 0 <= retry_delay_s(attempts, None) <= min(CAP_S, 2.0**attempts)
+    assert retry_delay_s(attempts, 1e9) == CAP_S

@@ -1,6 +1,7 @@
 """One worker process: its lease, what it claims, cancellation, drain."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 from codeforge.agent import AgentContext, SearchReply
 from codeforge.errors import LedgerUnavailable
 from codeforge.execution.runtime import WorkerRuntime
+from codeforge.execution.solo import SoloRunner
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask, WorkerRecord
@@ -70,6 +72,7 @@ class Worker:
             self.bench.ledger,
             self.bench.runner,
             agents,
+            solo=SoloRunner(self.bench.ledger, [sys.executable, "-c", "raise SystemExit(3)"]),
             lease=self.lease,
             keeper=keeper,
             close=close,
@@ -270,3 +273,26 @@ async def test_worker_without_a_renewed_lease_claims_nothing(worker: Worker) -> 
     await worker.bench.ledger.submit([task])
     await worker.runtime.run(task.id)
     assert await worker.state(task.id) is TaskState.QUEUED
+
+
+async def test_suspect_runs_in_a_process_of_its_own(worker: Worker) -> None:
+    task = new_task(input=INPUT, max_attempts=1)
+    await worker.bench.ledger.submit([task])
+    worker.bench.ledger.rows[task.id].set(solo=True)
+    await worker.runtime.run(task.id)
+    assert not worker.entered.is_set()
+    assert await worker.state(task.id) is TaskState.DEAD
+
+
+async def test_rescue_hands_back_all_but_the_blocker(worker: Worker) -> None:
+    runtime = worker.made(spare_ledger=lambda: worker.bench.ledger, stuck_after_s=3600)
+    await runtime.start(2)
+    worker.runtime = runtime
+    blocker, _ = await worker.running()
+    worker.entered.clear()
+    other, _ = await worker.running()
+    await runtime._rescue(blocker)
+    rows = worker.bench.ledger.rows
+    assert (rows[other].task.state, rows[other].task.attempts) == (TaskState.QUEUED, 0)
+    assert (rows[blocker].task.state, rows[blocker].task.solo) == (TaskState.RUNNING, True)
+    await runtime.stop()
