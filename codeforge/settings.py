@@ -24,6 +24,7 @@ from pydantic_settings import (
 )
 
 from codeforge.errors import SettingsError
+from codeforge.sentinel import is_sentinel, parse_sentinel, with_sentinel_password
 from codeforge.worker_types import GENERAL, WorkerType
 
 PREFIX = "CODEFORGE_"
@@ -65,6 +66,10 @@ class LedgerSettings(BaseSettings):
     redis_host: str | None = None
     redis_port: int = Field(default=6379, ge=1, le=65_535)
     redis_password: SecretStr | None = None  # for `redis_host`; a `redis_url` holds its own
+    redis_sentinel_password: SecretStr | None = None  # the Sentinels' own, for a `redis_url` that names some
+    redis_appendfsync: Literal["everysec", "always"] = "everysec"  # of the embedded server
+    submit_replicas: int = Field(default=0, ge=0, le=16)  # how many must have a task before it is accepted
+    submit_wait_ms: int = Field(default=1_000, ge=1, le=5_000)
     lease_s: float = Field(default=15.0, ge=1, le=3_600)
     retention_s: int = Field(default=7 * 86_400, ge=60)
     outbox_partitions: int = Field(default=4, ge=1, le=64)
@@ -73,7 +78,10 @@ class LedgerSettings(BaseSettings):
     def redis_address(self) -> str:
         """The URL to connect to; it may hold a password, so it is never logged."""
         if self.redis_url is not None:
-            return self.redis_url.get_secret_value()
+            address = self.redis_url.get_secret_value()
+            if self.redis_sentinel_password is not None and is_sentinel(address):
+                return with_sentinel_password(address, self.redis_sentinel_password.get_secret_value())
+            return address
         password = "" if self.redis_password is None else quote(self.redis_password.get_secret_value(), safe="")
         return f"redis://{password and f':{password}@'}{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
 
@@ -173,6 +181,7 @@ class WorkerSettings(BaseSettings):
     worker_type: str = "general"
     max_concurrent_tasks: int = Field(default=100, ge=1, le=10_000)
     max_agents: int | None = Field(default=None, ge=1)
+    worker_max_memory_mb: int | None = Field(default=None, ge=128)
     drain_s: float = Field(default=25.0, ge=0, le=3_600)
 
     @field_validator("worker_type")
@@ -337,11 +346,21 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         message = first["msg"].removeprefix("Value error, ")
         raise SettingsError(f"{PREFIX + name if name else 'settings'}: {message}") from None
     if settings.redis_url is not None:
-        _require_url("redis_url", settings.redis_url.get_secret_value(), ("redis", "rediss", "unix"))
+        _require_redis(settings.redis_url.get_secret_value())
     for name in HTTP_ADDRESSES:
         if (address := getattr(settings, name)) is not None:
             _require_url(name, address, ("http", "https"))
     return settings
+
+
+def _require_redis(address: str) -> None:
+    if not is_sentinel(address):
+        _require_url("redis_url", address, ("redis", "rediss", "unix"))
+        return
+    try:
+        parse_sentinel(address)
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}REDIS_URL: a sentinel:// address: {error}") from None
 
 
 def _require_url(name: str, value: str, schemes: tuple[str, ...]) -> None:

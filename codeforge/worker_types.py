@@ -34,7 +34,8 @@ class WorkerTypeSpec:
     """Defaults and limits of one worker type.
 
     `timeout_s` bounds one attempt, in seconds; `needs_model` refuses submissions with
-    `model_not_configured` when no model is set.
+    `model_not_configured` when no model is set. A failed attempt is tried again after a random time of up to
+    `retry_base_s`, doubled with each attempt, but never more than `retry_cap_s` seconds.
     """
 
     type: WorkerType
@@ -42,6 +43,8 @@ class WorkerTypeSpec:
     max_timeout_s: int
     max_attempts: int
     needs_model: bool
+    retry_base_s: float = 2.0
+    retry_cap_s: float = 300.0
 
 
 SPECS: dict[WorkerType, WorkerTypeSpec] = {
@@ -50,7 +53,7 @@ SPECS: dict[WorkerType, WorkerTypeSpec] = {
         WorkerTypeSpec(WorkerType.CODING, 1_800, 14_400, 3, needs_model=True),
         WorkerTypeSpec(WorkerType.ANALYSIS, 1_800, 14_400, 3, needs_model=True),
         WorkerTypeSpec(WorkerType.DEBATE, 1_800, 14_400, 3, needs_model=True),
-        WorkerTypeSpec(WorkerType.SCRAPE, 600, 14_400, 3, needs_model=False),
+        WorkerTypeSpec(WorkerType.SCRAPE, 600, 14_400, 3, needs_model=False, retry_cap_s=60.0),
     )
 }
 

@@ -117,4 +117,4 @@ def _failed(claimed: ClaimedTask, error: Exception) -> Outcome:
     if not failure.retryable:
         return Outcome("failed", error=failure)
     asked_s = error.retry_after_s if isinstance(error, ModelError) else None
-    return Outcome("retry", error=failure, retry_delay_s=retry_delay_s(task.attempts, asked_s))
+    return Outcome("retry", error=failure, retry_delay_s=retry_delay_s(task.type, task.attempts, asked_s))

@@ -13,6 +13,7 @@ from codeforge.background import keep_healthy
 from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl, StopReason
+from codeforge.execution.memory import resident_bytes
 from codeforge.execution.solo import SoloRunner
 from codeforge.execution.watchdog import LoopWatchdog, attempt_of_context
 from codeforge.ledger.heartbeat import LeaseKeeper
@@ -24,6 +25,8 @@ from codeforge.worker_types import WorkerType
 
 log = logger(__name__)
 
+MEMORY_POLL_S = 2.0
+
 CLEANUP_S = 3.0
 """How long after its drain a cut attempt may take to hand its task back."""
 
@@ -33,7 +36,8 @@ class WorkerRuntime:
 
     `keeper` makes the process's lease keeper; `close` closes the clients that were made for this runtime.
     `spare_ledger` makes a client for another event loop: with it, a loop that has not turned for `stuck_after_s`
-    seconds is found, its tasks are saved, and the process exits.
+    seconds is found, its tasks are saved, and the process exits. `on_death` asks the process to drain and end: its
+    lease cannot be kept any more, or its memory passed `max_memory_mb`.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class WorkerRuntime:
         health_file: Path | None = None,
         spare_ledger: Callable[[], Ledger] | None = None,
         stuck_after_s: float = 15.0,
+        max_memory_mb: int | None = None,
     ) -> None:
         self._ledger = ledger
         self._runner = runner
@@ -63,6 +68,8 @@ class WorkerRuntime:
         self._health: asyncio.Task[None] | None = None
         self._spare_ledger = spare_ledger
         self._stuck_after_s = stuck_after_s
+        self._max_memory_mb = max_memory_mb
+        self._memory: asyncio.Task[None] | None = None
         self._watchdog: LoopWatchdog | None = None
         self._claims: dict[str, Claim] = {}
         self._running: dict[str, AttemptControl] = {}
@@ -88,6 +95,8 @@ class WorkerRuntime:
         if self._spare_ledger is not None:
             self._watchdog = LoopWatchdog(loop, self._stuck_after_s, self._rescue)
             self._watchdog.start()
+        if self._max_memory_mb is not None:
+            self._memory = asyncio.create_task(self._watch_memory(self._max_memory_mb << 20))
         if self._health_file is not None:
             self._health = asyncio.create_task(keep_healthy(self._health_file))
         log.info("worker_started", worker=self.worker_id, types=[kind.value for kind in self._agents], slots=slots)
@@ -141,6 +150,15 @@ class WorkerRuntime:
                     await ledger.hand_back(claim)
         await ledger.end_lease(self.worker_id)
 
+    async def _watch_memory(self, most: int) -> None:
+        """A process that has grown too large drains and ends, before the kernel ends it with all its tasks."""
+        while (held := resident_bytes()) is not None:
+            if held > most:
+                log.warning("memory_limit_passed", resident_mb=held >> 20, limit_mb=most >> 20)
+                self._on_death()
+                return
+            await asyncio.sleep(MEMORY_POLL_S)
+
     def _cancel(self, task_ids: Sequence[str]) -> None:
         for task_id in task_ids:
             if control := self._running.get(task_id):
@@ -169,8 +187,9 @@ class WorkerRuntime:
         """Ends the lease and closes the clients."""
         if self._watchdog is not None:
             self._watchdog.stop()
-        if self._health is not None:
-            self._health.cancel()
+        for background in (self._health, self._memory):
+            if background is not None:
+                background.cancel()
         if self._keeper is not None:
             await asyncio.to_thread(self._keeper.stop)
         try:

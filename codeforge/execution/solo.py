@@ -106,7 +106,7 @@ def _stopped(control: AttemptControl) -> Outcome | None:
 def _crashed(claimed: ClaimedTask, code: int) -> Outcome:
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
     failure = TaskFailure("agent_crashed", f"the process that ran the task alone ended {how}", True)
-    return Outcome("retry", error=failure, retry_delay_s=retry_delay_s(claimed.task.attempts, None))
+    return Outcome("retry", error=failure, retry_delay_s=retry_delay_s(claimed.task.type, claimed.task.attempts, None))
 
 
 async def _asked_to_hand_back(child: asyncio.subprocess.Process) -> None:

@@ -45,6 +45,7 @@ def worker_runtime(
         health_file=settings.health_file,
         spare_ledger=lambda: redis_ledger(settings, connections=1),
         stuck_after_s=settings.lease_s,
+        max_memory_mb=settings.worker_max_memory_mb,
     )
 
 

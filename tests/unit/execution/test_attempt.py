@@ -7,10 +7,11 @@ from structlog.testing import capture_logs
 
 from codeforge.agent import AgentContext
 from codeforge.errors import ModelError, TaskError
-from codeforge.execution.backoff import CAP_S, retry_delay_s
+from codeforge.execution.backoff import retry_delay_s
 from codeforge.execution.control import AttemptControl
 from codeforge.results import FailedPage, Page, ResultModel, ScrapeResult
 from codeforge.task import TaskFailure, TaskState
+from codeforge.worker_types import SPECS, WorkerType
 from tests.unit.execution.bench import EMPTY, Act, Bench, ScriptedAgent, held_lease
 
 pytestmark = pytest.mark.anyio
@@ -119,7 +120,10 @@ async def test_result_over_the_limit_ends_failed(monkeypatch: pytest.MonkeyPatch
     assert task.result is None
 
 
-@pytest.mark.parametrize("attempts", [1, 5, 50])
-def test_retries_wait_longer_each_time_up_to_a_limit(attempts: int) -> None:
-    assert 0 <= retry_delay_s(attempts, None) <= min(CAP_S, 2.0**attempts)
-    assert retry_delay_s(attempts, 1e9) == CAP_S
+@pytest.mark.parametrize("worker_type", WorkerType)
+@pytest.mark.parametrize("attempts", [1, 5, 5_000])
+def test_retries_wait_longer_each_time_up_to_the_type_s_limit(worker_type: WorkerType, attempts: int) -> None:
+    spec = SPECS[worker_type]
+    most = min(spec.retry_cap_s, spec.retry_base_s * 2.0 ** min(attempts - 1, 50))
+    assert 0 <= retry_delay_s(worker_type, attempts, None) <= most
+    assert retry_delay_s(worker_type, attempts, 1e9) == spec.retry_cap_s

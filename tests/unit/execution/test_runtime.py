@@ -76,8 +76,7 @@ class Worker:
             lease=self.lease,
             keeper=keeper,
             close=close,
-            on_death=lambda: None,
-            **options,
+            **({"on_death": lambda: None} | options),
         )
 
     async def _act(self, ctx: AgentContext) -> ResultModel:
@@ -295,4 +294,13 @@ async def test_rescue_hands_back_all_but_the_blocker(worker: Worker) -> None:
     rows = worker.bench.ledger.rows
     assert (rows[other].task.state, rows[other].task.attempts) == (TaskState.QUEUED, 0)
     assert (rows[blocker].task.state, rows[blocker].task.solo) == (TaskState.RUNNING, True)
+    await runtime.stop()
+
+
+async def test_worker_that_has_grown_too_large_asks_to_drain(worker: Worker) -> None:
+    asked = asyncio.Event()
+    runtime = worker.made(max_memory_mb=1, on_death=asked.set)
+    await runtime.start(1)
+    async with asyncio.timeout(10):
+        await asked.wait()
     await runtime.stop()
