@@ -26,8 +26,9 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """The parent never writes again: what ends this read is its death."""
-    sys.stdin.buffer.read()
+    """The parent never writes again: what ends this read is its death. The buffered reader would hold its lock, which
+    an interpreter that ends cannot take."""
+    os.read(sys.stdin.fileno(), 1)
     os._exit(PARENT_GONE)
 
 
