@@ -94,8 +94,15 @@ class ReplicatedValkey:
 
     def switch(self) -> None:
         """An operator's failover: the master is demoted, and lives."""
-        with self._watcher() as client:
-            client.execute_command("SENTINEL", "FAILOVER", MASTER_NAME)
+        wait_until(self._switched, "a replica that may be promoted")
+
+    def _switched(self) -> bool:
+        try:
+            with self._watcher() as client:
+                client.execute_command("SENTINEL", "FAILOVER", MASTER_NAME)
+        except redis.ResponseError:  # the Sentinel has not heard enough of the replica yet
+            return False
+        return True
 
     def wait_failover(self, former: ValkeyServer) -> None:
         """Until the Sentinel names another master."""
