@@ -203,7 +203,7 @@ class Ledger(Protocol):
         ...
 
     async def hand_back(self, claim: Claim) -> None:
-        """Back to the queue, no attempt spent. Raises StaleClaim."""
+        """Back to the queue, no attempt spent; a task that was cancelled meanwhile ends so. Raises StaleClaim."""
         ...
 
     async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:

@@ -182,7 +182,7 @@ class RedisLedger:
         if priority is None:
             raise StaleClaim("the task is gone")
         bell = self._bells[claim.type, Priority(priority.decode())]
-        await self._fenced("hand_back", claim, [bell.queue, bell.template])
+        await self._fenced("hand_back", claim, [bell.queue, bell.template, self._partitions])
 
     async def _fenced(self, script: str, claim: Claim, args: Sequence[Argument]) -> Any:
         reply = await self._scripts.run(script, [claim.task_id, claim.fence, claim.claim_id, *args])

@@ -219,7 +219,18 @@ async def test_cancel_of_a_running_task_reaches_its_worker(cf: LedgerEngine) -> 
     assert await cf.ledger.finish(claimed.claim, Outcome("retry", error=FAILURE)) is TaskState.CANCELLED
 
 
-async def test_replay_keeps_id_fence_and_journal(cf: LedgerEngine) -> None:
+async def test_cancellation_outlives_a_hand_back(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    claimed = await cf.claimed(task.id)
+    await cf.ledger.cancel("acme", task.id)
+    for _ in range(2):  # the second because the answer was lost
+        await cf.ledger.hand_back(claimed.claim)
+    got = await cf.ledger.get("acme", task.id)
+    assert (got.state, got.error and got.error.code) == (TaskState.CANCELLED, "cancelled")
+    assert (await cf.ledger.snapshot()).outbox_entries == 1
+
+
+async def test_replay_keeps_id_and_journal_under_a_new_fence(cf: LedgerEngine) -> None:
     task = await cf.submitted(max_attempts=1)
     claimed = await cf.claimed(task.id)
     await cf.ledger.record_step(claimed.claim, "s", b"1", None)
@@ -228,7 +239,7 @@ async def test_replay_keeps_id_fence_and_journal(cf: LedgerEngine) -> None:
     got = await cf.ledger.get("acme", task.id)
     assert (got.started_at, got.finished_at, got.progress, got.error) == (None, None, None, None)
     again = await cf.claimed(task.id)
-    assert (again.claim.fence, again.task.attempts, dict(again.journal)) == (2, 1, {"s": b"1"})
+    assert (again.claim.fence, again.task.attempts, dict(again.journal)) == (3, 1, {"s": b"1"})
     with pytest.raises(StateConflict):
         await cf.ledger.replay("acme", task.id)
 

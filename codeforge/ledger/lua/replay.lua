@@ -7,6 +7,8 @@ if row[1] ~= ARGV[2] then return {'missing'} end
 if row[2] ~= 'dead' and row[2] ~= 'failed' and row[2] ~= 'cancelled' then return {'conflict', row[2]} end
 local now = now_ms()
 redis.call('HSET', key, 'attempts', 0, 'stored', 0)
+-- An outcome is known by its fence: one that is still in the outbox must not pass for the next.
+redis.call('HINCRBY', key, 'fence', 1)
 redis.call('HDEL', key, 'cancel', 'claim', 'error_code', 'error_message', 'error_retryable', 'started_at',
   'finished_at', 'result', 'progress', 'reasons', 'crashes', 'solo')
 for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end

@@ -8,7 +8,7 @@ import orjson
 from codeforge.errors import StaleClaim
 from codeforge.ledger.memory.state import MemoryState, Row
 from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
-from codeforge.task import Claim, ModelCall, Progress, TaskState, Usage
+from codeforge.task import Claim, ModelCall, Progress, TaskFailure, TaskState, Usage
 
 HANDED_BACK = ":handed_back"
 
@@ -122,12 +122,16 @@ class MemoryAttempts(MemoryState):
         if row is not None and (row.task.fence, row.ended_by) == (claim.fence, claim.claim_id + HANDED_BACK):
             return  # the same call again, because its answer was lost
         row = self._owned(claim)
-        row.ended_by, row.worker = claim.claim_id + HANDED_BACK, ""
-        del self.running[row.task.type][row.task.id]
+        row.ended_by = claim.claim_id + HANDED_BACK
         row.set(attempts=row.task.attempts - 1)
+        self.counters[f"attempts:{row.task.type}:handed_back"] += 1
+        if row.cancelled:  # the next worker would not hear of the cancellation
+            self._terminate(row, TaskState.CANCELLED, TaskFailure("cancelled", "cancelled by the client", False))
+            return
+        row.worker = ""
+        del self.running[row.task.type][row.task.id]
         self._enqueue(row)
         self._ring_again(row)
-        self.counters[f"attempts:{row.task.type}:handed_back"] += 1
         self._event(row, "handed_back", {"state": "queued"})
 
     async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:

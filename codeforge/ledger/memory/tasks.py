@@ -112,7 +112,8 @@ class MemoryTasks(MemoryState):
             raise StateConflict(f"a task that is {row.task.state.value} cannot be replayed")
         row.claim_id, row.cancelled, row.expires_at = "", False, None
         row.set(attempts=0, stored=False, error=None, started_at=None, finished_at=None, result=None, progress=None)
-        row.set(reasons=b"[]", solo=False)
+        # An outcome is known by its fence: one that is still in the outbox must not pass for the next.
+        row.set(fence=row.task.fence + 1, reasons=b"[]", solo=False)
         row.crashes = 0
         self.dead[row.task.type].pop(task_id, None)
         self._enqueue(row)
