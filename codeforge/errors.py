@@ -17,6 +17,7 @@
     ├── Unavailable              503, try again later
     │   ├── ModelNotConfigured
     │   ├── LedgerUnavailable
+    │   ├── OutboxFull               too many results wait for the stores; tasks that run still finish
     │   ├── GraphUnavailable
     │   ├── VectorsUnavailable
     │   ├── EmbeddingsUnavailable
@@ -147,6 +148,10 @@ class ModelNotConfigured(Unavailable):
 
 class LedgerUnavailable(Unavailable):
     code = "ledger_unavailable"
+
+
+class OutboxFull(Unavailable):
+    code = "outbox_full"
 
 
 class GraphUnavailable(Unavailable):

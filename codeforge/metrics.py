@@ -89,6 +89,12 @@ class LedgerMetrics:
         yield GaugeMetricFamily(
             "codeforge_outbox_lag", "Finished tasks that await their projection.", self._snapshot.outbox_entries
         )
+        yield GaugeMetricFamily(
+            "codeforge_outbox_bytes", "Inputs and results that await their projection.", self._snapshot.outbox_bytes
+        )
+        yield GaugeMetricFamily(
+            "codeforge_outbox_dead_letters", "Results that a store refused.", self._snapshot.outbox_dead
+        )
 
 
 def _counter(spec: CounterSpec, counters: Mapping[str, float]) -> Metric:

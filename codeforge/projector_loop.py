@@ -92,7 +92,7 @@ class ProjectorLoop:
         while True:
             await asyncio.sleep(OWNERSHIP_S / 3)
             try:
-                await self._outbox.acquire(self._owner, OWNERSHIP_S)
+                await self._outbox.renew(self._owner, OWNERSHIP_S)
             except LedgerUnavailable as error:
                 log.warning("ownership_not_renewed", error=error.message)
 

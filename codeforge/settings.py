@@ -73,6 +73,7 @@ class LedgerSettings(BaseSettings):
     lease_s: float = Field(default=15.0, ge=1, le=3_600)
     retention_s: int = Field(default=7 * 86_400, ge=60)
     outbox_partitions: int = Field(default=4, ge=1, le=64)
+    outbox_max_bytes: int = Field(default=512 * 1024 * 1024, ge=0)  # of unstored results; 0 is no limit
 
     @property
     def redis_address(self) -> str:

@@ -11,6 +11,7 @@ TENANTS = f"{PREFIX}tenants"
 REAPER_LEADER = f"{PREFIX}reaper"
 REAPER_PASS = f"{PREFIX}reaper:pass"
 OUTBOX_DEAD = f"{PREFIX}outbox:dead"
+OUTBOX_BYTES = f"{PREFIX}outbox:bytes"
 
 HISTOGRAM_BOUNDS_MS = (10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)
 """Upper bounds of the wait and duration histograms, in milliseconds; the last bucket is unbounded."""

@@ -30,16 +30,16 @@ class RedisOutbox:
 
     async def acquire(self, owner: str, ttl_s: float) -> Sequence[int]:
         """See `Outbox.acquire`."""
-        return [
-            partition
-            for partition in range(self._partitions)
-            if await self._scripts.run("hold", [keys.outbox_owner(partition), owner, int(ttl_s * 1000)])
-        ]
+        held: Sequence[int] = await self._scripts.run("acquire", [owner, int(ttl_s * 1000), self._partitions])
+        return held
+
+    async def renew(self, owner: str, ttl_s: float) -> None:
+        """See `Outbox.renew`."""
+        await self._scripts.run("renew", [owner, int(ttl_s * 1000), self._partitions])
 
     async def release(self, owner: str) -> None:
         """See `Outbox.release`."""
-        for partition in range(self._partitions):
-            await self._scripts.run("let_go", [keys.outbox_owner(partition), owner])
+        await self._scripts.run("release", [owner, self._partitions])
 
     async def read(self, partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
         """See `Outbox.read`."""

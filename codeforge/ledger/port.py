@@ -108,11 +108,14 @@ class QueueDepth:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSnapshot:
-    """Exact depths and counters at one moment. `counters` are the fields of `cf:stats`."""
+    """Exact depths and counters at one moment. `counters` are the fields of `cf:stats`; `outbox_bytes` is what the
+    tasks in the outbox hold of inputs and results, `outbox_dead` how many letters lie in the dead-letter stream."""
 
     depths: Mapping[WorkerType, QueueDepth]
     outbox_entries: int
     counters: Mapping[str, float]
+    outbox_bytes: int = 0
+    outbox_dead: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ class Ledger(Protocol):
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
         """All or none: rows, places in their queues and Celery messages in one step.
 
-        Raises IdempotencyConflict, and UnknownParent for a parent that the tenant does not have.
+        Raises IdempotencyConflict, UnknownParent for a parent that the tenant does not have, and OutboxFull while
+        too much waits to be stored.
         """
         ...
 
@@ -259,7 +263,12 @@ class Outbox(Protocol):
     """The projector's side. A partition has one leased owner; reading does not remove."""
 
     async def acquire(self, owner: str, ttl_s: float) -> Sequence[int]:
-        """Takes or renews what partitions it can; answers all that the owner holds."""
+        """Takes or renews a fair share of the partitions, and gives up what is beyond it; answers all that the owner
+        holds. None of its entries may be in work."""
+        ...
+
+    async def renew(self, owner: str, ttl_s: float) -> None:
+        """Renews what the owner holds while its entries are in work."""
         ...
 
     async def release(self, owner: str) -> None:

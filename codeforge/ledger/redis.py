@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from codeforge.errors import (
     IdempotencyConflict,
     LedgerUnavailable,
+    OutboxFull,
     StaleClaim,
     StateConflict,
     TaskNotFound,
@@ -46,8 +47,17 @@ class RedisLedger:
     """`Ledger` on one Redis. `blocking` is a second pool for reads that wait, so that they never starve the rest."""
 
     def __init__(
-        self, redis: Redis, blocking: Redis, bells: Bells, *, partitions: int, lease_s: float, retention_s: int
+        self,
+        redis: Redis,
+        blocking: Redis,
+        bells: Bells,
+        *,
+        partitions: int,
+        lease_s: float,
+        retention_s: int,
+        outbox_max_bytes: int = 0,
     ) -> None:
+        """`outbox_max_bytes` of results that await their projection refuse submissions; 0 is no limit."""
         self._redis = redis
         self._blocking = blocking
         self._scripts = Scripts(redis)
@@ -55,12 +65,15 @@ class RedisLedger:
         self._partitions = partitions
         self._lease_ms = int(lease_s * 1000)
         self._retention_s = retention_s
+        self._outbox_max_bytes = outbox_max_bytes
 
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
         """See `Ledger.submit`."""
         status, *rest = await self._scripts.run("submit", self._submission(tasks, idempotency))
         if status == b"conflict":
             raise IdempotencyConflict("this Idempotency-Key came with another body before")
+        if status == b"outbox_full":
+            raise OutboxFull("too many results wait for the stores; nothing was accepted")
         if status == b"no_parent":
             raise UnknownParent(rest[0] - 1)
         now, *raw = rest
@@ -71,7 +84,8 @@ class RedisLedger:
     def _submission(self, tasks: Sequence[NewTask], idempotency: Idempotency | None) -> list[Argument]:
         wanted: list[tuple[WorkerType, Priority]] = list({(task.type, task.priority): None for task in tasks})
         idem_key = f"{keys.PREFIX}idem:{tasks[0].tenant}:{idempotency.key}" if idempotency else ""
-        args: list[Argument] = [idem_key, idempotency.body_hash if idempotency else "", self._retention_s, len(wanted)]
+        args: list[Argument] = [idem_key, idempotency.body_hash if idempotency else "", self._retention_s]
+        args += [self._outbox_max_bytes, len(wanted)]
         for place in wanted:
             bell = self._bells[place]
             args += [bell.queue, bell.template]

@@ -14,7 +14,9 @@ from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_EVENTS
 
 Argument = str | bytes | int | float
 
-RUN_WHEN_FULL = frozenset({"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go"})
+RUN_WHEN_FULL = frozenset(
+    {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
+)
 """Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
 
 

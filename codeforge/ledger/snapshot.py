@@ -28,7 +28,9 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
             pipe.zrange(keys.queued(worker_type), 0, 0, withscores=True)
         for partition in range(partitions):
             pipe.xlen(keys.outbox(partition))
-        (seconds, micros), stats, workers, leases, *rest = await answer(pipe.execute())
+        pipe.get(keys.OUTBOX_BYTES)
+        pipe.xlen(keys.OUTBOX_DEAD)
+        (seconds, micros), stats, workers, leases, *rest, waiting_bytes, dead_letters = await answer(pipe.execute())
     now_ms = seconds * 1000 + micros / 1000
     slots = _slots(workers, {name for name, until in leases if until > now_ms})
     depths = {}
@@ -41,6 +43,8 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
         depths,
         sum(rest[len(WorkerType) * PER_TYPE :]),
         {name.decode(): float(value) for name, value in stats.items()},
+        outbox_bytes=int(waiting_bytes or 0),
+        outbox_dead=dead_letters,
     )
 
 

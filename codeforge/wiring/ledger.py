@@ -31,4 +31,5 @@ def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> 
         partitions=settings.outbox_partitions,
         lease_s=settings.lease_s,
         retention_s=settings.retention_s,
+        outbox_max_bytes=settings.outbox_max_bytes,
     )

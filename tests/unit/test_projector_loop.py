@@ -215,12 +215,12 @@ async def test_ownership_is_renewed_while_a_batch_takes_long(stage: Stage, monke
     monkeypatch.setattr("codeforge.projector_loop.OWNERSHIP_S", 0.03)
     await stage.finished()
     renewed, release = asyncio.Event(), asyncio.Event()
-    acquire = stage.ledger.acquire
+    renew = stage.ledger.renew
 
-    async def watched(owner: str, ttl_s: float) -> Sequence[int]:
+    async def watched(owner: str, ttl_s: float) -> None:
         if release.is_set():
             renewed.set()
-        return await acquire(owner, ttl_s)
+        await renew(owner, ttl_s)
 
     async def embed(texts: Sequence[str]) -> list[list[float]]:
         release.set()
@@ -228,7 +228,7 @@ async def test_ownership_is_renewed_while_a_batch_takes_long(stage: Stage, monke
             await renewed.wait()
         return [[1.0] * 16 for _ in texts]
 
-    monkeypatch.setattr(stage.ledger, "acquire", watched)
+    monkeypatch.setattr(stage.ledger, "renew", watched)
     monkeypatch.setattr(stage.embedder, "embed", embed)
     await stage.loop.turn()
     assert stage.waiting == 0

@@ -60,6 +60,26 @@ local function owns(id, fence, claim)
   return row[1] == 'running' and row[2] == fence and row[3] == claim
 end
 
+-- Puts a finished task into the outbox, whose size in bytes of inputs and results is kept exactly: `outbox_bytes` in a
+-- task's row is what it adds to that size, and is there only while an entry of its last outcome waits.
+local function await_projection(id, partitions)
+  local key = task_key(id)
+  local bytes = redis.call('HSTRLEN', key, 'input') + redis.call('HSTRLEN', key, 'result')
+  local before = redis.call('HGET', key, 'outbox_bytes') or 0
+  redis.call('INCRBY', 'cf:outbox:bytes', bytes - tonumber(before))
+  redis.call('HSET', key, 'outbox_bytes', bytes)
+  redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*',
+    'id', id, 'fence', redis.call('HGET', key, 'fence'), 'bytes', bytes)
+end
+
+local function leave_outbox(id)
+  local bytes = redis.call('HGET', task_key(id), 'outbox_bytes')
+  if bytes then
+    redis.call('DECRBY', 'cf:outbox:bytes', bytes)
+    redis.call('HDEL', task_key(id), 'outbox_bytes')
+  end
+end
+
 -- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.
 local function terminate(id, state, now, partitions)
   local key = task_key(id)
@@ -82,7 +102,7 @@ local function terminate(id, state, now, partitions)
   event(id, state, string.format(
     '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"error":%s}',
     state, row[4], row[6], row[7], row[8], reason))
-  redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*', 'id', id, 'fence', row[5])
+  await_projection(id, partitions)
 end
 
 local function set_error(id, code, message, retryable)

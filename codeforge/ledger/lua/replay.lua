@@ -6,6 +6,7 @@ local row = redis.call('HMGET', key, 'tenant', 'state', 'type', 'priority')
 if row[1] ~= ARGV[2] then return {'missing'} end
 if row[2] ~= 'dead' and row[2] ~= 'failed' and row[2] ~= 'cancelled' then return {'conflict', row[2]} end
 local now = now_ms()
+leave_outbox(id)  -- an entry of the earlier outcome may still wait; it is not projected any more
 redis.call('HSET', key, 'attempts', 0, 'stored', 0)
 -- An outcome is known by its fence: one that is still in the outbox must not pass for the next.
 redis.call('HINCRBY', key, 'fence', 1)

@@ -1,15 +1,16 @@
--- ARGV: idempotency key or '', body hash, ttl of the key in seconds,
+-- ARGV: idempotency key or '', body hash, ttl of the key in seconds, limit of the outbox in bytes or 0,
 --       number of queues, then per queue: name, message template,
 --       number of tasks, then per task: id, tenant, type, priority, queue number, input, labels, parent, timeout_s,
 --       max_attempts, delay_ms
--- Answers {'ok', now in ms, ids...}, {'replayed', now in ms, ids...}, {'conflict'}, {'no_parent', task number}.
+-- Answers {'ok', now in ms, ids...}, {'replayed', now in ms, ids...}, {'conflict'}, {'no_parent', task number},
+-- {'outbox_full'}.
 local next_arg = 0
 local function arg()
   next_arg = next_arg + 1
   return ARGV[next_arg]
 end
 
-local idem, body_hash, idem_ttl = arg(), arg(), arg()
+local idem, body_hash, idem_ttl, outbox_limit = arg(), arg(), arg(), tonumber(arg())
 if idem ~= '' then
   local known = redis.call('HGETALL', idem)
   if #known > 0 then
@@ -33,6 +34,12 @@ for i = 1, tonumber(arg()) do
   if parent ~= '' and redis.call('HGET', task_key(parent), 'tenant') ~= tasks[i].tenant then
     return {'no_parent', i}
   end
+end
+
+-- A task that is there already is of this very call, whose answer was lost: it was accepted.
+if outbox_limit > 0 and redis.call('EXISTS', task_key(tasks[1].id)) == 0
+  and tonumber(redis.call('GET', 'cf:outbox:bytes') or 0) >= outbox_limit then
+  return {'outbox_full'}
 end
 
 local now = now_ms()

@@ -1,23 +1,41 @@
-"""The ledger in memory: all three ports in one object."""
+"""The ledger in memory: all of its ports in one object."""
 
 from collections.abc import Mapping
 
 from codeforge.ledger.memory.attempts import MemoryAttempts
 from codeforge.ledger.memory.outbox import MemoryOutbox
+from codeforge.ledger.memory.outbox_keeper import MemoryOutboxKeeper
 from codeforge.ledger.memory.reaper import MemoryReaper
 from codeforge.ledger.memory.tasks import MemoryTasks
+from codeforge.ledger.outbox_port import OutboxKeeper
 from codeforge.ledger.port import Ledger, LedgerSnapshot, Outbox, QueueDepth, ReaperLedger
 from codeforge.worker_types import WorkerType
 
 
-class MemoryLedger(MemoryTasks, MemoryAttempts, MemoryReaper, MemoryOutbox, Ledger, ReaperLedger, Outbox):
+class MemoryLedger(
+    MemoryTasks,
+    MemoryAttempts,
+    MemoryReaper,
+    MemoryOutbox,
+    MemoryOutboxKeeper,
+    Ledger,
+    ReaperLedger,
+    Outbox,
+    OutboxKeeper,
+):
     """Every transition happens between two turns of the event loop, and so is atomic. See `MemoryState`."""
 
     async def snapshot(self) -> LedgerSnapshot:
         """See `Ledger.snapshot`."""
         await self._reached()
         depths = {worker_type: self._depth(worker_type) for worker_type in WorkerType}
-        return LedgerSnapshot(depths, sum(len(entries) for entries in self.outbox), dict(self.counters))
+        return LedgerSnapshot(
+            depths,
+            sum(len(entries) for entries in self.outbox),
+            dict(self.counters),
+            outbox_bytes=self.outbox_bytes,
+            outbox_dead=len(self.letters),
+        )
 
     def _depth(self, worker_type: WorkerType) -> QueueDepth:
         now, queued = self.now_ms(), self.queued[worker_type]

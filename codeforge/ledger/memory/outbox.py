@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from codeforge.ledger.memory.state import Entry, MemoryState
 from codeforge.ledger.outbox import stream_position
+from codeforge.ledger.outbox_port import DeadLetter
 from codeforge.ledger.port import OutboxEntry
 from codeforge.task import Task
 
@@ -14,11 +15,34 @@ class MemoryOutbox(MemoryState):
     async def acquire(self, owner: str, ttl_s: float) -> Sequence[int]:
         """See `Outbox.acquire`."""
         await self._reached()
-        return [number for number in range(len(self.outbox)) if self._hold(f"outbox:{number}", owner, ttl_s)]
+        now, count = self.now_ms(), len(self.outbox)
+        self._projectors[owner] = now + int(ttl_s * 1000)
+        live = sorted(name for name, until in self._projectors.items() if until > now)
+        share = count // len(live) + (live.index(owner) < count % len(live))
+        held = self._held(owner)
+        for number in held[share:]:
+            self._let_go(f"outbox:{number}", owner)
+        for number in [*held[:share], *range(count)]:
+            if len(self._held(owner)) < share or number in held[:share]:
+                self._hold(f"outbox:{number}", owner, ttl_s)
+        return self._held(owner)
+
+    async def renew(self, owner: str, ttl_s: float) -> None:
+        """See `Outbox.renew`."""
+        await self._reached()
+        self._projectors[owner] = self.now_ms() + int(ttl_s * 1000)
+        for number in self._held(owner):
+            self._hold(f"outbox:{number}", owner, ttl_s)
+
+    def _held(self, owner: str) -> list[int]:
+        now = self.now_ms()
+        locks = [self._locks.get(f"outbox:{number}", ("", 0)) for number in range(len(self.outbox))]
+        return [number for number, (holder, until) in enumerate(locks) if holder == owner and until > now]
 
     async def release(self, owner: str) -> None:
         """See `Outbox.release`."""
         await self._reached()
+        self._projectors.pop(owner, None)
         for number in range(len(self.outbox)):
             self._let_go(f"outbox:{number}", owner)
 
@@ -57,14 +81,17 @@ class MemoryOutbox(MemoryState):
         await self._reached()
         for entry in entries:
             row, reason = self._row(entry.task_id), rejected.get(entry.task_id, "")
-            if row is not None and row.task.fence == entry.fence and row.task.finished_at is not None:
+            kept = [other for other in self.outbox[entry.partition] if other.entry_id != entry.entry_id]
+            there = len(kept) < len(self.outbox[entry.partition])
+            self.outbox[entry.partition] = kept
+            if there and row is not None and row.task.fence == entry.fence and row.task.finished_at is not None:
+                row.outbox_bytes = None
                 if reason:
-                    self.dead_letters[entry.task_id] = reason
+                    letter = DeadLetter(self._stream_id(), entry.task_id, entry.fence, reason, self.now_ms())
+                    self.letters.append(letter)
                 else:
                     row.set(stored=True)
                     row.expires_at = self.now_ms() + self._retention_ms
-            kept = [other for other in self.outbox[entry.partition] if other.entry_id != entry.entry_id]
-            self.outbox[entry.partition] = kept
 
 
 def _size(task: Task) -> int:

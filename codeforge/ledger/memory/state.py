@@ -11,6 +11,7 @@ import orjson
 
 from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
+from codeforge.ledger.outbox_port import DeadLetter
 from codeforge.ledger.port import WorkerRecord
 from codeforge.task import Claim, ModelCall, Task, TaskEvent, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType, queue_name
@@ -29,7 +30,8 @@ class Message:
 
 @dataclass(slots=True)
 class Row:
-    """A task and what only the ledger knows of it. `expires_at` is in milliseconds."""
+    """A task and what only the ledger knows of it. `expires_at` is in milliseconds; `outbox_bytes` is what the task
+    adds to the outbox's size while an entry of its last outcome waits."""
 
     task: Task
     claim_id: str = ""
@@ -40,6 +42,7 @@ class Row:
     crashes: int = 0
     rung_at: int = 0
     expires_at: int | None = None
+    outbox_bytes: int | None = None
     journal: dict[str, bytes] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
     calls: list[ModelCall] = field(default_factory=list)
@@ -91,6 +94,7 @@ class MemoryState:
         partitions: int = 4,
         lease_s: float = 15.0,
         retention_s: int = 600,
+        outbox_max_bytes: int = 0,
     ) -> None:
         self.now_ms = clock_ms
         self.down = False
@@ -105,12 +109,14 @@ class MemoryState:
         self.leases: dict[str, int] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self.outbox: list[list[Entry]] = [[] for _ in range(partitions)]
-        self.dead_letters: dict[str, str] = {}
+        self.letters: list[DeadLetter] = []
         self.last_pass: int | None = None
         self._cancels: defaultdict[str, set[str]] = defaultdict(set)
         self._index: defaultdict[str, set[str]] = defaultdict(set)
         self._known: dict[tuple[str, str], KnownKey] = {}
         self._locks: dict[str, tuple[str, int]] = {}
+        self._projectors: dict[str, int] = {}
+        self._outbox_max_bytes = outbox_max_bytes
         self._grace_until = 0
         self._in_company: set[str] = set()
         self._lease_ms = int(lease_s * 1000)
@@ -212,7 +218,24 @@ class MemoryState:
             self.dead[row.task.type][task_id] = now
         self.counters[f"finished:{row.task.type}:{state}"] += 1
         self._event(row, state.value, _final_event(row.task))
-        self.outbox[int(task_id[-4:], 16) % len(self.outbox)].append(Entry(self._stream_id(), task_id, row.task.fence))
+        self._await_projection(row)
+
+    def _await_projection(self, row: Row) -> None:
+        """Puts a finished task into the outbox."""
+        task = row.task
+        row.outbox_bytes = len(task.input) + len(task.result or b"")
+        self.outbox[int(task.id[-4:], 16) % len(self.outbox)].append(Entry(self._stream_id(), task.id, task.fence))
+        self._wake()
+
+    @property
+    def outbox_bytes(self) -> int:
+        """What the tasks in the outbox hold of inputs and results."""
+        return sum(row.outbox_bytes or 0 for task_id in list(self.rows) if (row := self._row(task_id)))
+
+    @property
+    def dead_letters(self) -> dict[str, str]:
+        """Tasks that no store takes, with the reasons."""
+        return {letter.task_id: letter.reason for letter in self.letters}
 
     def _hold(self, name: str, owner: str, ttl_s: float) -> bool:
         """Takes or renews a lock."""

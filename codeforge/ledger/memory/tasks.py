@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codeforge.errors import IdempotencyConflict, StateConflict, TaskNotFound, UnknownParent
+from codeforge.errors import IdempotencyConflict, OutboxFull, StateConflict, TaskNotFound, UnknownParent
 from codeforge.ledger.memory.state import KnownKey, MemoryState, Row
 from codeforge.ledger.outbox import stream_position
 from codeforge.ledger.port import Idempotency, Submission, TaskFilter, TaskPage
@@ -29,6 +29,8 @@ class MemoryTasks(MemoryState):
             parent = self._row(task.parent_id) if task.parent_id else None
             if task.parent_id and (parent is None or parent.task.tenant != task.tenant):
                 raise UnknownParent(index)
+        if 0 < self._outbox_max_bytes <= self.outbox_bytes and self._row(tasks[0].id) is None:
+            raise OutboxFull("too many results wait for the stores; nothing was accepted")
         for task in tasks:
             if self._row(task.id) is None:
                 self._accept(task)
@@ -111,6 +113,7 @@ class MemoryTasks(MemoryState):
         if row.task.state not in REPLAYABLE:
             raise StateConflict(f"a task that is {row.task.state.value} cannot be replayed")
         row.claim_id, row.cancelled, row.expires_at = "", False, None
+        row.outbox_bytes = None  # an entry of the earlier outcome may still wait; it is not projected any more
         row.set(attempts=0, stored=False, error=None, started_at=None, finished_at=None, result=None, progress=None)
         # An outcome is known by its fence: one that is still in the outbox must not pass for the next.
         row.set(fence=row.task.fence + 1, reasons=b"[]", solo=False)
