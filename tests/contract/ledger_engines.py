@@ -14,6 +14,8 @@ from codeforge.ledger.connection import connect
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.memory.state import Message
 from codeforge.ledger.outbox import RedisOutbox
+from codeforge.ledger.outbox_keeper import RedisOutboxKeeper
+from codeforge.ledger.outbox_port import OutboxKeeper
 from codeforge.ledger.port import ClaimedTask, Ledger, Outbox, Outcome, ReaperLedger, WorkerRecord
 from codeforge.ledger.reaper import RedisReaperLedger
 from codeforge.ledger.redis import RedisLedger
@@ -32,6 +34,7 @@ BELLS = {
 PARTITIONS = 2
 LEASE_S = 30.0
 RETENTION_S = 600
+OUTBOX_MAX_BYTES = 1_000_000
 LONG_AGO_MS = 1
 
 SUCCESS = Outcome("succeeded", result=b'{"pages":[],"failed":[]}')
@@ -44,6 +47,7 @@ class LedgerEngine(ABC):
     ledger: Ledger
     reaper: ReaperLedger
     outbox: Outbox
+    keeper: OutboxKeeper
 
     async def worker(self, name: str = "w1", worker_type: WorkerType = WorkerType.SCRAPE) -> str:
         """A worker with a live lease."""
@@ -109,9 +113,16 @@ class LedgerServer(LedgerEngine):
     def __init__(self, redis: Redis, blocking: Redis) -> None:
         self.redis = redis
         self.ledger = RedisLedger(
-            redis, blocking, BELLS, partitions=PARTITIONS, lease_s=LEASE_S, retention_s=RETENTION_S
+            redis,
+            blocking,
+            BELLS,
+            partitions=PARTITIONS,
+            lease_s=LEASE_S,
+            retention_s=RETENTION_S,
+            outbox_max_bytes=OUTBOX_MAX_BYTES,
         )
         self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS, lease_s=LEASE_S)
+        self.keeper = RedisOutboxKeeper(redis, partitions=PARTITIONS)
         self.outbox = RedisOutbox(redis, blocking, partitions=PARTITIONS, retention_s=RETENTION_S)
 
     async def messages(self, queue: str) -> list[Message]:
@@ -153,8 +164,10 @@ class MemoryLedgerEngine(LedgerEngine):
     """The fake."""
 
     def __init__(self) -> None:
-        self.memory = MemoryLedger(partitions=PARTITIONS, lease_s=LEASE_S, retention_s=RETENTION_S)
-        self.ledger = self.reaper = self.outbox = self.memory
+        self.memory = MemoryLedger(
+            partitions=PARTITIONS, lease_s=LEASE_S, retention_s=RETENTION_S, outbox_max_bytes=OUTBOX_MAX_BYTES
+        )
+        self.ledger = self.reaper = self.outbox = self.keeper = self.memory
 
     async def messages(self, queue: str) -> list[Message]:
         return list(self.memory.messages[queue])
