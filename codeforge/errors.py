@@ -17,6 +17,8 @@
     ├── Unavailable              503, try again later
     │   ├── ModelNotConfigured
     │   ├── LedgerUnavailable
+    │   │   └── LedgerFull           its memory is nearly full: nothing new, so that what runs can finish
+    │   ├── NotReplicated            written, but too few replicas have it yet; it may run
     │   ├── OutboxFull               too many results wait for the stores; tasks that run still finish
     │   ├── GraphUnavailable
     │   ├── VectorsUnavailable
@@ -148,6 +150,16 @@ class ModelNotConfigured(Unavailable):
 
 class LedgerUnavailable(Unavailable):
     code = "ledger_unavailable"
+
+
+class LedgerFull(LedgerUnavailable):
+    code = "ledger_full"
+
+
+class NotReplicated(Unavailable):
+    """Too few replicas confirmed a submission in time. The tasks may exist and run all the same."""
+
+    code = "not_replicated"
 
 
 class OutboxFull(Unavailable):

@@ -3,6 +3,7 @@
 import uvicorn
 
 from codeforge.api.app import create_app
+from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.settings import Settings
 from codeforge.wiring.api import api_services
@@ -18,6 +19,7 @@ def serve(settings: Settings) -> None:
     """
     check_embeddings(settings)  # before the server, which would report it with a traceback
     configure_logs(settings, "api")
+    require_noeviction(settings.redis_address)
     app = create_app(settings, lambda: api_services(settings))
     config = uvicorn.Config(
         app,

@@ -69,8 +69,8 @@ def connect_sync(address: str, *, timeout_s: float) -> redis.Redis:
     where = parse_sentinel(address)
     limit_s = min(SENTINEL_TIMEOUT_S, timeout_s / len(where.hosts))
     sentinel_options = _sentinel_options(where, limit_s) | {"retry": SyncRetry(NoBackoff(), 0)}
-    manager = redis.sentinel.Sentinel(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
-    pool = _SyncMasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]
+    manager = redis.sentinel.Sentinel(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # the driver has no types here
+    pool = _SyncMasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
     return redis.Redis.from_pool(pool)
 
 
@@ -80,8 +80,8 @@ def _pool(address: str, options: dict[str, Any]) -> BlockingConnectionPool:
     where = parse_sentinel(address)
     limit_s = min(SENTINEL_TIMEOUT_S, options["timeout"] / len(where.hosts))
     sentinel_options = _sentinel_options(where, limit_s) | {"retry": Retry(NoBackoff(), 0)}
-    manager = _Sentinels(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]
-    return _MasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]
+    manager = _Sentinels(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # the driver has no types here
+    return _MasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
 
 
 def _sentinel_options(where: SentinelAddress, timeout_s: float) -> dict[str, Any]:

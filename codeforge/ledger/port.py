@@ -14,6 +14,11 @@ import orjson
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
 
+NOT_CONFIRMED = (
+    "the tasks were written, but too few replicas confirmed them in time: they may exist and run. Repeat the request "
+    "with the same Idempotency-Key; without one, a repetition makes further tasks"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Idempotency:
@@ -153,8 +158,9 @@ class Ledger(Protocol):
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
         """All or none: rows, places in their queues and Celery messages in one step.
 
-        Raises IdempotencyConflict, UnknownParent for a parent that the tenant does not have, and OutboxFull while
-        too much waits to be stored.
+        Raises IdempotencyConflict, UnknownParent for a parent that the tenant does not have, OutboxFull while
+        too much waits to be stored, LedgerFull when the memory is nearly full; and, with the tasks written all the
+        same, NotReplicated when too few replicas confirm them in time.
         """
         ...
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from codeforge.errors import (
     IdempotencyConflict,
     LedgerUnavailable,
+    NotReplicated,
     OutboxFull,
     StaleClaim,
     StateConflict,
@@ -18,7 +19,9 @@ from codeforge.errors import (
 )
 from codeforge.ledger import keys
 from codeforge.ledger.bells import Bells, by_priority
+from codeforge.ledger.headroom import MAX_AGE_S, Headroom
 from codeforge.ledger.port import (
+    NOT_CONFIRMED,
     ClaimedTask,
     Idempotency,
     LedgerSnapshot,
@@ -29,7 +32,7 @@ from codeforge.ledger.port import (
     WorkerRecord,
 )
 from codeforge.ledger.rows import RESULT_FIELDS, SUMMARY_FIELDS, call_text, from_pairs, from_values, task_of
-from codeforge.ledger.scripts import Argument, Scripts, answer
+from codeforge.ledger.scripts import Argument, Replication, Scripts, answer
 from codeforge.ledger.snapshot import read_snapshot
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskState
 from codeforge.worker_types import Priority, WorkerType
@@ -41,6 +44,7 @@ MAX_SCANNED = 4_000
 """Rows that one call of `list` reads at most."""
 
 PING_TIMEOUT_S = 5.0
+NOT_REPLICATED = Replication()
 
 
 class RedisLedger:
@@ -56,8 +60,11 @@ class RedisLedger:
         lease_s: float,
         retention_s: int,
         outbox_max_bytes: int = 0,
+        replication: Replication = NOT_REPLICATED,
+        headroom_age_s: float = MAX_AGE_S,
     ) -> None:
-        """`outbox_max_bytes` of results that await their projection refuse submissions; 0 is no limit."""
+        """`outbox_max_bytes` of results that await their projection refuse submissions; 0 is no limit. A submission is
+        answered when `replication` is; what is known of the memory is `headroom_age_s` seconds old at most."""
         self._redis = redis
         self._blocking = blocking
         self._scripts = Scripts(redis)
@@ -66,16 +73,22 @@ class RedisLedger:
         self._lease_ms = int(lease_s * 1000)
         self._retention_s = retention_s
         self._outbox_max_bytes = outbox_max_bytes
+        self._replication = replication
+        self._headroom = Headroom(redis, headroom_age_s)
 
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
         """See `Ledger.submit`."""
-        status, *rest = await self._scripts.run("submit", self._submission(tasks, idempotency))
+        await self._headroom.check()
+        args = self._submission(tasks, idempotency)
+        (status, *rest), replicated = await self._scripts.run_replicated("submit", args, self._replication)
         if status == b"conflict":
             raise IdempotencyConflict("this Idempotency-Key came with another body before")
         if status == b"outbox_full":
             raise OutboxFull("too many results wait for the stores; nothing was accepted")
         if status == b"no_parent":
             raise UnknownParent(rest[0] - 1)
+        if not replicated:
+            raise NotReplicated(NOT_CONFIRMED)
         now, *raw = rest
         ids = [task_id.decode() for task_id in raw]
         # The same ids are this very call, repeated because its answer was lost.
@@ -232,10 +245,7 @@ class RedisLedger:
 
     async def add_counters(self, deltas: Mapping[str, float]) -> None:
         """See `Ledger.add_counters`."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for name, delta in deltas.items():
-                pipe.hincrbyfloat(keys.STATS, name, delta)
-            await answer(pipe.execute())
+        await self._scripts.run("add_counters", [part for pair in deltas.items() for part in pair])
 
     async def ping(self) -> None:
         """See `Ledger.ping`."""

@@ -1,21 +1,23 @@
 """Loads the Lua scripts and runs them; maps the driver's exceptions to the project's own."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from codeforge.errors import LedgerUnavailable
+from codeforge.errors import LedgerFull, LedgerUnavailable
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_EVENTS
 
 Argument = str | bytes | int | float
 
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
+    | {"hold", "begin_pass", "reap_leases", "reap_overdue", "cancel", "add_counters"}
 )
 """Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
 
@@ -46,11 +48,19 @@ async def answer(pending: Any) -> Any:
         return await pending
     except ResponseError as error:
         if str(error).startswith("OOM"):
-            raise LedgerUnavailable("the ledger's memory is full; nothing was accepted") from error
+            raise LedgerFull("the ledger's memory is full; nothing was accepted") from error
         raise LedgerUnavailable(f"the ledger refused a command: {str(error)[:200]}") from error
     except (RedisError, OSError, TimeoutError) as error:
         # The driver's text may name the host, which is the operator's business: the class is enough here.
         raise LedgerUnavailable(f"the ledger cannot be reached ({type(error).__name__})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """How many replicas must have a write, and how long in milliseconds to wait for them; 0 replicas: no waiting."""
+
+    replicas: int = 0
+    wait_ms: int = 1_000
 
 
 class Scripts:
@@ -62,7 +72,38 @@ class Scripts:
 
     async def run(self, name: str, args: Sequence[Argument]) -> Any:
         """Runs `lua/<name>.lua` with ARGV = args. Raises LedgerUnavailable."""
+        return await answer(self._script(name)(args=args))
+
+    async def run_replicated(self, name: str, args: Sequence[Argument], wanted: Replication) -> tuple[Any, bool]:
+        """Runs it and waits for replicas: the script's answer, and whether enough have what it wrote.
+
+        WAIT speaks of all that was written up to the last write of its own connection, so both go there in one
+        pipeline, and the script writes in any case. Raises LedgerUnavailable.
+        """
+        if not wanted.replicas:
+            return await self.run(name, args), True
+        script = self._script(name)
+        replies = await self._and_wait(script.sha, args, wanted)
+        if isinstance(replies[0], NoScriptError):
+            await answer(self._redis.script_load(script.script))
+            replies = await self._and_wait(script.sha, args, wanted)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                await answer(_failed(reply))
+        return replies[0], replies[1] >= wanted.replicas
+
+    async def _and_wait(self, sha: str, args: Sequence[Argument], wanted: Replication) -> Any:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.evalsha(sha, 0, *args)
+            pipe.execute_command("WAIT", wanted.replicas, wanted.wait_ms)
+            return await answer(pipe.execute(raise_on_error=False))
+
+    def _script(self, name: str) -> AsyncScript:
         script = self._scripts.get(name)
         if script is None:
             script = self._scripts[name] = self._redis.register_script(script_text(name))
-        return await answer(script(args=args))
+        return script
+
+
+async def _failed(error: Exception) -> None:
+    raise error

@@ -3,6 +3,7 @@
 import asyncio
 
 from codeforge.background import Background
+from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.projector_loop import ProjectorLoop
 from codeforge.settings import Settings
@@ -12,6 +13,7 @@ from codeforge.wiring.projector import projector_parts
 def serve(settings: Settings) -> None:
     """Projects until SIGTERM. Constraints and collection are made at start where the stores are there already."""
     configure_logs(settings, "projector")
+    require_noeviction(settings.redis_address)
 
     async def main() -> None:
         background = Background("projector", settings.health_file)

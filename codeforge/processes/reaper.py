@@ -3,6 +3,7 @@
 import asyncio
 
 from codeforge.background import Background
+from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.reaping import Reaper
 from codeforge.settings import Settings
@@ -12,6 +13,7 @@ from codeforge.wiring.reaper import reaper_ledger
 def serve(settings: Settings) -> None:
     """Reaps until SIGTERM."""
     configure_logs(settings, "reaper")
+    require_noeviction(settings.redis_address)
 
     async def main() -> None:
         background = Background("reaper", settings.health_file)

@@ -4,6 +4,7 @@ from codeforge.broker.message import ring_template
 from codeforge.ledger.bells import Bell, Bells
 from codeforge.ledger.connection import connect
 from codeforge.ledger.redis import RedisLedger
+from codeforge.ledger.scripts import Replication
 from codeforge.settings import Settings
 from codeforge.worker_types import Priority, WorkerType
 
@@ -32,4 +33,5 @@ def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> 
         lease_s=settings.lease_s,
         retention_s=settings.retention_s,
         outbox_max_bytes=settings.outbox_max_bytes,
+        replication=Replication(settings.submit_replicas, settings.submit_wait_ms),
     )

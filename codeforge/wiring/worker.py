@@ -12,6 +12,7 @@ from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.runtime import WorkerRuntime
 from codeforge.execution.solo import SoloRunner, claim_parts
+from codeforge.ledger.headroom import require_noeviction
 from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
 from codeforge.settings import Settings
@@ -30,8 +31,9 @@ def worker_runtime(
 ) -> WorkerRuntime:
     """A worker process's runtime. It ends its process when its lease keeper dies: nothing may run without a lease.
 
-    `solo_command` starts a process that calls `run_alone`.
+    `solo_command` starts a process that calls `run_alone`. Raises SettingsError.
     """
+    require_noeviction(settings.redis_address)
     parts = _Parts(settings)
     return WorkerRuntime(
         parts.ledger,

@@ -19,6 +19,7 @@ from codeforge.ledger.outbox_port import OutboxKeeper
 from codeforge.ledger.port import ClaimedTask, Ledger, Outbox, Outcome, ReaperLedger, WorkerRecord
 from codeforge.ledger.reaper import RedisReaperLedger
 from codeforge.ledger.redis import RedisLedger
+from codeforge.ledger.scripts import Replication
 from codeforge.task import NewTask, TaskFailure
 from codeforge.worker_types import Priority, WorkerType, queue_name
 from tests.factories import new_task
@@ -103,6 +104,18 @@ class LedgerEngine(ABC):
         """Whether the task stays until something happens to it (False: it expires by itself)."""
 
     @abstractmethod
+    async def lose_replicas(self) -> None:
+        """From now on, submissions want a replica, and there is none."""
+
+    @abstractmethod
+    async def fill(self) -> None:
+        """The memory is filled beyond what submissions may use."""
+
+    @abstractmethod
+    async def make_room(self) -> None:
+        """The memory is as before."""
+
+    @abstractmethod
     async def dead_letters(self) -> dict[str, str]:
         """Tasks that no store takes, with the reasons."""
 
@@ -112,15 +125,8 @@ class LedgerServer(LedgerEngine):
 
     def __init__(self, redis: Redis, blocking: Redis) -> None:
         self.redis = redis
-        self.ledger = RedisLedger(
-            redis,
-            blocking,
-            BELLS,
-            partitions=PARTITIONS,
-            lease_s=LEASE_S,
-            retention_s=RETENTION_S,
-            outbox_max_bytes=OUTBOX_MAX_BYTES,
-        )
+        self.blocking = blocking
+        self.ledger = self.replicated_ledger(Replication())
         self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS, lease_s=LEASE_S)
         self.keeper = RedisOutboxKeeper(redis, partitions=PARTITIONS)
         self.outbox = RedisOutbox(redis, blocking, partitions=PARTITIONS, retention_s=RETENTION_S)
@@ -154,6 +160,30 @@ class LedgerServer(LedgerEngine):
 
     async def retained(self, task_id: str) -> bool:
         return await self.redis.ttl(keys.task(task_id)) < 0
+
+    async def lose_replicas(self) -> None:
+        self.ledger = self.replicated_ledger(Replication(1, 50))
+
+    def replicated_ledger(self, replication: Replication) -> RedisLedger:
+        """The same ledger for a client that wants replicas."""
+        return RedisLedger(
+            self.redis,
+            self.blocking,
+            BELLS,
+            partitions=PARTITIONS,
+            lease_s=LEASE_S,
+            retention_s=RETENTION_S,
+            outbox_max_bytes=OUTBOX_MAX_BYTES,
+            replication=replication,
+            headroom_age_s=0,
+        )
+
+    async def fill(self) -> None:
+        used = (await self.redis.info("memory"))["used_memory"]
+        await self.redis.config_set("maxmemory", int(used / 0.9))
+
+    async def make_room(self) -> None:
+        await self.redis.config_set("maxmemory", 0)
 
     async def dead_letters(self) -> dict[str, str]:
         letters = await self.redis.xrange(keys.OUTBOX_DEAD)
@@ -197,6 +227,15 @@ class MemoryLedgerEngine(LedgerEngine):
     async def retained(self, task_id: str) -> bool:
         return self.memory.rows[task_id].expires_at is None
 
+    async def lose_replicas(self) -> None:
+        self.memory.replicated = False
+
+    async def fill(self) -> None:
+        self.memory.full = True
+
+    async def make_room(self) -> None:
+        self.memory.full = False
+
     async def dead_letters(self) -> dict[str, str]:
         return self.memory.dead_letters
 
@@ -205,5 +244,7 @@ class MemoryLedgerEngine(LedgerEngine):
 async def opened_ledger(url: str) -> AsyncIterator[LedgerServer]:
     """A ledger on the server at `url`."""
     engine = LedgerServer(connect(url, max_connections=8), connect(url, max_connections=4))
-    yield engine
-    await engine.ledger.close()
+    try:
+        yield engine
+    finally:
+        await engine.ledger.close()

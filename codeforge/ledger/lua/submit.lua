@@ -19,6 +19,7 @@ if idem ~= '' then
       if known[i] == 'hash' then hash = known[i + 1] else ids[tonumber(known[i])] = known[i + 1] end
     end
     if hash ~= body_hash then return {'conflict'} end
+    redis.call('EXPIRE', idem, idem_ttl)  -- a write: WAIT waits for the replicas only after one
     return {'replayed', now_ms(), unpack(ids)}
   end
 end
@@ -63,6 +64,8 @@ for i, t in ipairs(tasks) do
       enqueue(t.id, t.type, now)
       ring(t.queue[1], t.queue[2], t.id, 0)
     end
+  else
+    redis.call('HSET', task_key(t.id), 'id', t.id)  -- a write: WAIT waits for the replicas only after one
   end
   if idem ~= '' then redis.call('HSET', idem, i, t.id) end
 end

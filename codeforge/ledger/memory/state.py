@@ -82,7 +82,8 @@ def oldest(places: Mapping[str, int], until_ms: float) -> list[str]:
 
 
 class MemoryState:
-    """The data of one ledger. `down` makes every call raise LedgerUnavailable, as an unreachable server would.
+    """The data of one ledger. `down` makes every call raise LedgerUnavailable, as an unreachable server would;
+    `full`, or not `replicated`, makes submissions fail as a server with too little memory, or too few replicas, would.
 
     Public attributes are for tests that look behind the ledger. `clock_ms` answers milliseconds since the epoch.
     """
@@ -99,6 +100,8 @@ class MemoryState:
         self.now_ms = clock_ms
         self.down = False
         self.closed = False
+        self.full = False
+        self.replicated = True
         self.rows: dict[str, Row] = {}
         self.queued: Places = {worker_type: {} for worker_type in WorkerType}
         self.running: Places = {worker_type: {} for worker_type in WorkerType}

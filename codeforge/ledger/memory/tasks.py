@@ -3,10 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from codeforge.errors import IdempotencyConflict, OutboxFull, StateConflict, TaskNotFound, UnknownParent
+from codeforge.errors import (
+    IdempotencyConflict,
+    LedgerFull,
+    NotReplicated,
+    OutboxFull,
+    StateConflict,
+    TaskNotFound,
+    UnknownParent,
+)
 from codeforge.ledger.memory.state import KnownKey, MemoryState, Row
 from codeforge.ledger.outbox import stream_position
-from codeforge.ledger.port import Idempotency, Submission, TaskFilter, TaskPage
+from codeforge.ledger.port import NOT_CONFIRMED, Idempotency, Submission, TaskFilter, TaskPage
 from codeforge.task import NewTask, Task, TaskEvent, TaskFailure, TaskState
 
 MAX_EVENTS_READ = 500
@@ -19,11 +27,16 @@ class MemoryTasks(MemoryState):
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
         """See `Ledger.submit`."""
         await self._reached()
+        if self.full:
+            raise LedgerFull("the ledger's memory is nearly full; nothing was accepted")
         now, tenant = self.now_ms(), tasks[0].tenant
         known = self._known.get((tenant, idempotency.key)) if idempotency else None
         if idempotency and known and known.expires_at > now:
             if known.body_hash != idempotency.body_hash:
                 raise IdempotencyConflict("this Idempotency-Key came with another body before")
+            self._known[tenant, idempotency.key] = replace(known, expires_at=now + self._retention_ms)
+            if not self.replicated:
+                raise NotReplicated(NOT_CONFIRMED)
             return Submission(known.ids, replayed=known.ids[0] != tasks[0].id, created_at=now)
         for index, task in enumerate(tasks):
             parent = self._row(task.parent_id) if task.parent_id else None
@@ -37,6 +50,8 @@ class MemoryTasks(MemoryState):
         ids = [task.id for task in tasks]
         if idempotency:
             self._known[tenant, idempotency.key] = KnownKey(idempotency.body_hash, ids, now + self._retention_ms)
+        if not self.replicated:
+            raise NotReplicated(NOT_CONFIRMED)
         return Submission(ids, replayed=False, created_at=now)
 
     def _accept(self, new: NewTask) -> None:

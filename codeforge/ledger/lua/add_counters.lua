@@ -1,0 +1,3 @@
+-- ARGV: (counter, delta)...
+for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', 'cf:stats', ARGV[i], ARGV[i + 1]) end
+return 1
