@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from codeforge.errors import CodeForgeError
-from codeforge.ledger.diagnosis import examine_redis
+from codeforge.ledger.diagnosis import RedisReport, examine_redis
 from codeforge.settings import Settings, is_loopback, load_settings
 from codeforge.stores.diagnosis import graph_server
 from codeforge.wiring.model import model_client
@@ -65,14 +65,27 @@ async def check_redis(settings: Settings) -> list[Finding]:
     report = await examine_redis(settings.redis_address, CONNECT_S)
     findings = [Finding(Level.OK, "redis", report.version)]
     if report.policy is None:
-        findings.append(Finding(Level.WARNING, "redis", "does not tell its configuration: maxmemory-policy unchecked"))
+        findings.append(Finding(Level.WARNING, "redis", "does not tell its maxmemory-policy, which must be noeviction"))
     elif report.policy != "noeviction":
         text = f"maxmemory-policy is {report.policy}, which drops tasks when memory is full: set noeviction"
         findings.append(Finding(Level.ERROR, "redis", text))
-    if report.append_only is False:
-        text = "appendonly is off: a crash loses the tasks since the last snapshot"
-        findings.append(Finding(Level.WARNING, "redis", text))
+    findings.append(_loss_window(report))
     return findings
+
+
+def _loss_window(report: RedisReport) -> Finding:
+    """What a crash of the server can take with it."""
+    if report.append_only is None:
+        return Finding(Level.WARNING, "redis", "does not tell whether appendonly is on: what a crash loses is unknown")
+    if not report.append_only:
+        text = "appendonly is off: a crash loses the tasks since the last snapshot"
+        return Finding(Level.WARNING, "redis", text)
+    if report.append_fsync == "always":
+        return Finding(Level.OK, "redis", "appendfsync always: a crash loses nothing that was answered")
+    if report.append_fsync == "everysec":
+        return Finding(Level.OK, "redis", "appendfsync everysec: a crash of its machine loses up to about a second")
+    text = f"appendfsync is {report.append_fsync}: a crash of its machine loses half a minute; set everysec"
+    return Finding(Level.WARNING, "redis", text)
 
 
 async def check_graph(settings: Settings) -> list[Finding]:

@@ -7,6 +7,7 @@ environment's own settings of those names do not count: they may be meant for an
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from codeforge.errors import SettingsError
@@ -20,6 +21,7 @@ from codeforge.local.ports import LOOPBACK
 from codeforge.local.probes import http_status
 from codeforge.local.process import ProcessSpec
 from codeforge.local.valkey import valkey_spec, valkey_url
+from codeforge.settings import Settings
 
 LLM_START_S = 300.0
 """The local model is unpacked and loaded at its start."""
@@ -83,9 +85,11 @@ def embedded_engines(options: UpOptions) -> tuple[Engine, ...]:
     )
 
 
-def plan_engines(engines: tuple[Engine, ...], ports: Mapping[str, int], data_dir: DataDir) -> StartedEngines:
+def plan_engines(
+    engines: tuple[Engine, ...], ports: Mapping[str, int], data_dir: DataDir, settings: Settings
+) -> StartedEngines:
     """How to start them, on these ports. Raises StackError when one is not installed."""
-    plans = {"redis": _redis, "graph": _graph, "vectors": _vectors, "llm": _llm}
+    plans = {"redis": partial(_redis, settings), "graph": _graph, "vectors": _vectors, "llm": _llm}
     parts: list[Part] = []
     settings: dict[str, str] = {}
     for engine in engines:
@@ -95,9 +99,9 @@ def plan_engines(engines: tuple[Engine, ...], ports: Mapping[str, int], data_dir
     return StartedEngines(tuple(parts), settings, tuple(name for engine in engines for name in engine.fields))
 
 
-def _redis(ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[str, str]]:
+def _redis(settings: Settings, ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[str, str]]:
     password = data_dir.password("redis")
-    spec = valkey_spec(data_dir.root / "redis", ports["redis"], password)
+    spec = valkey_spec(data_dir.root / "redis", ports["redis"], password, settings.redis_appendfsync)
     return Part(spec, Kind.ENGINE), {"redis_url": valkey_url(ports["redis"], password)}
 
 

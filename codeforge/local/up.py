@@ -75,7 +75,7 @@ def plan_stack(
     options: UpOptions, settings: Settings, engines: tuple[Engine, ...], ports: Mapping[str, int], data_dir: DataDir
 ) -> Stack:
     """The parts and addresses of a stack on these ports."""
-    started = plan_engines(engines, ports, data_dir)
+    started = plan_engines(engines, ports, data_dir, settings)
     own = {**started.settings, "api_host": settings.api_host, "api_port": str(ports["api"])}
     if "drain_s" not in settings.model_fields_set:
         own["drain_s"] = LOCAL_DRAIN_S

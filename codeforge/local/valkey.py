@@ -21,15 +21,16 @@ requirepass {password}
 daemonize no
 dir "{directory}"
 appendonly yes
-appendfsync everysec
+appendfsync {appendfsync}
 save ""
 maxmemory-policy noeviction
 tcp-keepalive 60
 """
 
 
-def valkey_spec(data_dir: Path, port: int, password: SecretStr) -> ProcessSpec:
-    """Valkey on loopback, its append-only file (synced every second) in `data_dir`, evicting nothing.
+def valkey_spec(data_dir: Path, port: int, password: SecretStr, appendfsync: str = "everysec") -> ProcessSpec:
+    """Valkey on loopback, its append-only file in `data_dir`, evicting nothing. `appendfsync` says when the file is
+    synced to the disk: `everysec` or `always` (before each answer).
 
     The password is a URL-safe text. It goes into a configuration file that only the user can read, never onto the
     command line. Raises StackError `engine_missing` when this machine has no server.
@@ -39,7 +40,8 @@ def valkey_spec(data_dir: Path, port: int, password: SecretStr) -> ProcessSpec:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     config = directory / "valkey.conf"
     quoted = str(directory).replace("\\", "\\\\").replace('"', '\\"')
-    write_private(config, CONFIG.format(host=LOOPBACK, port=port, password=secret, directory=quoted))
+    text = CONFIG.format(host=LOOPBACK, port=port, password=secret, directory=quoted, appendfsync=appendfsync)
+    write_private(config, text)
 
     async def ready() -> bool:
         return await redis_answers(LOOPBACK, port, secret)

@@ -20,8 +20,8 @@ READY_S = 20.0
 PASSWORD = SecretStr("a-generated-password")
 
 
-async def started(directory: Path, port: int) -> Child:
-    spec = valkey_spec(directory, port, PASSWORD)
+async def started(directory: Path, port: int, fsync: str = "everysec") -> Child:
+    spec = valkey_spec(directory, port, PASSWORD, fsync)
     child = await Child.start(spec, {"PATH": os.environ["PATH"]}, directory.parent / "valkey.log")
     async with asyncio.timeout(READY_S):
         assert await child.become_ready()
@@ -34,11 +34,12 @@ async def killed(child: Child) -> None:
         await child.exited()
 
 
-def test_it_keeps_what_it_accepted_and_lets_nobody_in_without_the_password(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fsync", ["everysec", "always"])
+def test_it_keeps_what_it_accepted_and_lets_nobody_in_without_the_password(tmp_path: Path, fsync: str) -> None:
     async def scenario() -> None:
         directory = tmp_path / 'with "quotes" and blanks'
         port = settle_ports({"redis": 0})["redis"]
-        child = await started(directory, port)
+        child = await started(directory, port, fsync)
         try:
             with redis.Redis.from_url(valkey_url(port, PASSWORD)) as client:
                 client.set("key", "value")
@@ -46,12 +47,12 @@ def test_it_keeps_what_it_accepted_and_lets_nobody_in_without_the_password(tmp_p
             with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
                 stranger.ping()
             report = await examine_redis(valkey_url(port, PASSWORD), 5.0)
-            assert (report.policy, report.append_only) == ("noeviction", True)
+            assert (report.policy, report.append_only, report.append_fsync) == ("noeviction", True, fsync)
             with pytest.raises(LedgerUnavailable, match="refuses the user or the password"):
                 await examine_redis(f"redis://127.0.0.1:{port}/0", 5.0)
         finally:
             await killed(child)
-        child = await started(directory, port)
+        child = await started(directory, port, fsync)
         try:
             with redis.Redis.from_url(valkey_url(port, PASSWORD)) as client:
                 assert client.get("key") == b"value"

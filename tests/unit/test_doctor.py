@@ -38,22 +38,31 @@ def test_a_failure_a_hang_and_a_good_part_are_one_line_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "append_only", "levels"),
+    ("policy", "append_only", "append_fsync", "levels", "says"),
     [
-        ("noeviction", True, [Level.OK]),
-        ("allkeys-lru", True, [Level.OK, Level.ERROR]),
-        ("noeviction", False, [Level.OK, Level.WARNING]),
-        (None, None, [Level.OK, Level.WARNING]),
+        ("noeviction", True, "always", [Level.OK, Level.OK], "loses nothing"),
+        ("noeviction", True, "everysec", [Level.OK, Level.OK], "about a second"),
+        ("noeviction", True, "no", [Level.OK, Level.WARNING], "half a minute"),
+        ("allkeys-lru", True, "everysec", [Level.OK, Level.ERROR, Level.OK], "about a second"),
+        ("noeviction", False, "everysec", [Level.OK, Level.WARNING], "since the last snapshot"),
+        (None, None, None, [Level.OK, Level.WARNING, Level.WARNING], "does not tell whether"),
     ],
 )
-def test_redis_must_evict_nothing(
-    monkeypatch: pytest.MonkeyPatch, policy: str | None, append_only: bool | None, levels: list[Level]
+def test_redis_must_evict_nothing_and_says_what_a_crash_loses(
+    monkeypatch: pytest.MonkeyPatch,
+    policy: str | None,
+    append_only: bool | None,
+    append_fsync: str | None,
+    levels: list[Level],
+    says: str,
 ) -> None:
     async def examined(address: str, timeout_s: float) -> diagnosis.RedisReport:
-        return diagnosis.RedisReport("Redis 7.2", policy, append_only)
+        return diagnosis.RedisReport("Redis 7.2", policy, append_only, append_fsync)
 
     monkeypatch.setattr("codeforge.cli.doctor.examine_redis", examined)
-    assert [finding.level for finding in run({"redis": check_redis})] == levels
+    findings = run({"redis": check_redis})
+    assert [finding.level for finding in findings] == levels
+    assert says in findings[-1].text
 
 
 def test_a_missing_model_is_a_warning_that_names_the_settings() -> None:
