@@ -127,7 +127,7 @@ def test_links_are_absolute_without_fragments_each_once_in_order() -> None:
     ("base", "link"),
     [
         ("https://cdn.example/docs/", "https://cdn.example/docs/rel"),
-        ("/root/", "https://example.org/root/rel"),
+        ("/top/", "https://example.org/top/rel"),
         ("sub/", "https://example.org/dir/sub/rel"),
         ("javascript:0", "https://example.org/dir/rel"),
         ("http://[broken", "https://example.org/dir/rel"),
