@@ -43,8 +43,8 @@ check: $(STAMP) ## Lint, formatting, types, import layers, house rules
 	$(BIN)/python -m pytest -q tests/unit/test_house_rules.py
 
 .PHONY: faults
-faults: $(STAMP) ## Run the fault suite
-	$(BIN)/python -m pytest tests/faults $(ARGS)
+faults: $(STAMP) ## Run the fault suite (ARGS=--short for a few minutes of it)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: bench
 bench: ## Run the benchmarks beside their peers, as a table (there are none yet)

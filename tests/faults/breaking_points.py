@@ -1,0 +1,77 @@
+"""Where a worker of the fault suite dies on order, and agents that are poison.
+
+A file `<point>-<n>` in the directory that `CODEFORGE_FAULTS_DIR` names is an order for one death at that point; who
+takes it away dies by SIGKILL.
+"""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import workers.agents
+import workers.solo
+from codeforge.agent import Agent, AgentContext
+from codeforge.inputs import ScrapeInput
+from codeforge.ledger.redis import RedisLedger
+from codeforge.results import ScrapeResult
+from codeforge.worker_types import WorkerType
+
+DIRECTORY = "CODEFORGE_FAULTS_DIR"
+POINTS = ("between-pop-and-claim", "before-the-journal", "after-the-journal", "after-the-result")
+
+
+def die_if_ordered(point: str) -> None:
+    """Obeys one order, if there is any."""
+    for order in Path(os.environ[DIRECTORY]).glob(f"{point}-*"):
+        try:
+            order.unlink()
+        except FileNotFoundError:  # another process obeyed it
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def install() -> None:
+    """Puts the points into the ledger's client, and poison in the place of the scrape agent."""
+    RedisLedger.claim = _around(RedisLedger.claim, before="between-pop-and-claim")  # type: ignore[method-assign]
+    RedisLedger.record_step = _around(  # type: ignore[method-assign]
+        RedisLedger.record_step, before="before-the-journal", after="after-the-journal"
+    )
+    RedisLedger.finish = _around(RedisLedger.finish, after="after-the-result")  # type: ignore[method-assign]
+    usual = workers.agents._agent
+
+    def agent(worker_type: WorkerType) -> Agent:
+        return Poison() if worker_type is WorkerType.SCRAPE else usual(worker_type)
+
+    workers.agents._agent = agent
+    workers.solo.COMMAND = (*workers.solo.COMMAND[:-1], "tests.faults.solo")
+
+
+def _around(method: Callable[..., Awaitable[Any]], before: str = "", after: str = "") -> Callable[..., Awaitable[Any]]:
+    async def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if before:
+            die_if_ordered(before)
+        answer = await method(*args, **kwargs)
+        if after:
+            die_if_ordered(after)
+        return answer
+
+    return wrapped
+
+
+class Poison:
+    """What the last part of the URL's path says: `raise`, `exit`, `spin`; anything else does nothing."""
+
+    type = WorkerType.SCRAPE
+
+    async def run(self, ctx: AgentContext, task_input: ScrapeInput) -> ScrapeResult:
+        """Does it."""
+        deed = (task_input.urls or [""])[0].rpartition("/")[2]
+        if deed == "raise":
+            raise ZeroDivisionError("poison")
+        if deed == "exit":
+            os._exit(1)
+        while deed == "spin":
+            continue
+        return ScrapeResult(pages=[], failed=[])

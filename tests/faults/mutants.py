@@ -1,0 +1,123 @@
+"""Takes each fence and claim check out of the ledger's scripts, one at a time, and sees whether the property test
+notices: `python -m tests.faults.mutants`. The exit code is 1 when one survives.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from codeforge.ledger.scripts import script_text
+from tests.contract.ledger_machine import LedgerMachine
+from tests.servers.valkey import ValkeyServer
+
+EXAMPLES = 300
+STEPS = 40
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`script` with `old` replaced by `new`, everywhere in its text (`*`: in every script)."""
+
+    script: str
+    what: str
+    old: str
+    new: str
+
+
+OWNS = "return row[1] == 'running' and row[2] == fence and row[3] == claim"
+
+MUTANTS = (
+    Mutant("*", "a write is taken in any state", OWNS, "return row[2] == fence and row[3] == claim"),
+    Mutant("*", "a write is taken under any fence", OWNS, "return row[1] == 'running' and row[3] == claim"),
+    Mutant("*", "a write is taken under any claim id", OWNS, "return row[1] == 'running' and row[2] == fence"),
+    *(
+        Mutant(script, f"{script} asks for no claim", "if not owns(id, ARGV[2], ARGV[3]) then", "if false then")
+        for script in ("record_step", "emit", "begin_call", "suspect", "hand_back", "finish")
+    ),
+    Mutant("claim", "a claim needs no lease", "if not lease or tonumber(lease) <= now then", "if false then"),
+    Mutant("claim", "a claim needs a lease of whatever age", "or tonumber(lease) <= now", ""),
+    Mutant("claim", "a claim does not move the fence", "redis.call('HINCRBY', key, 'fence', 1)", ""),
+    Mutant("claim", "a task that is delayed is claimed", "redis.call('ZSCORE', 'cf:queued:' .. worker_type, id)",
+           "now"),
+    Mutant("claim", "a repeated claim claims again", "if state == 'running' and row[3] == claim then", "if false then"),
+    Mutant(
+        "claim", "any claim of a running task gets it", "if state == 'running' and row[3] == claim then",
+        "if state == 'running' then",
+    ),
+    Mutant("finish", "a repeated finish is answered for any fence", "row[2] == ARGV[2] and row[3] == ARGV[3]",
+           "row[3] == ARGV[3]"),
+    Mutant("finish", "a repeated finish is answered for any claim", "row[2] == ARGV[2] and row[3] == ARGV[3]",
+           "row[2] == ARGV[2]"),
+    Mutant("finish", "a repeated finish is refused", "if row[1] and row[2] == ARGV[2] and", "if false and"),
+    Mutant("finish", "retries without end", "tonumber(row[2]) < tonumber(row[3])", "true"),
+    Mutant("finish", "a retry forgets a cancellation", "if outcome == 'retry' and row[4] == '1' then", "if false then"),
+    Mutant("hand_back", "a repeated hand-back is answered for any fence", "row[1] == ARGV[2] and row[2] == mark",
+           "row[2] == mark"),
+    Mutant("hand_back", "a hand-back forgets a cancellation", "if row[3] == '1' then", "if false then"),
+    Mutant("hand_back", "a hand-back costs an attempt", "redis.call('HINCRBY', key, 'attempts', -1)", ""),
+    Mutant("record_step", "a second value replaces a step's first", "'HSETNX'", "'HSET'"),
+    Mutant("replay", "a replay keeps the fence", "redis.call('HINCRBY', key, 'fence', 1)", ""),
+    Mutant("replay", "what succeeded is replayed", "row[2] ~= 'dead' and row[2] ~= 'failed'",
+           "row[2] ~= 'dead' and row[2] ~= 'succeeded' and row[2] ~= 'failed'"),
+    Mutant("reap_leases", "live workers lose their tasks", "'-inf', now,", "'-inf', '+inf',"),
+    Mutant("reap_leases", "a crash in company costs an attempt", "redis.call('HINCRBY', key, 'attempts', -1)", ""),
+    Mutant("settle", "an old outcome marks a new one stored", "row[1] == ARGV[i + 2] and", ""),
+    Mutant("submit", "a submission that is repeated overwrites", "redis.call('EXISTS', task_key(t.id)) == 0", "true"),
+    Mutant("submit", "a key is taken with any body", "if hash ~= body_hash then return {'conflict'} end", ""),
+)  # fmt: skip
+
+
+def mutated(mutant: Mutant) -> Callable[[str], str]:
+    """`script_text` with the mutant in it. Raises ValueError when the script has moved on and holds no such line."""
+
+    def text(name: str) -> str:
+        usual = script_text(name)
+        if mutant.script not in ("*", name):
+            return usual
+        if mutant.old not in usual:
+            raise ValueError(f"{name}.lua does not hold {mutant.old!r}")
+        return usual.replace(mutant.old, mutant.new)
+
+    return text
+
+
+def caught(mutant: Mutant, url: str) -> bool:
+    """Whether the property test fails on it."""
+    mutated(mutant)(mutant.script if mutant.script != "*" else "emit")
+    chosen = settings(
+        max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None, database=None, print_blob=False,
+        phases=[Phase.generate], suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
+    )  # fmt: skip
+    with patch("codeforge.ledger.scripts.script_text", mutated(mutant)):
+        try:
+            run_state_machine_as_test(lambda: LedgerMachine(url), settings=chosen)
+        except Exception:  # an assertion of the model, or what the ledger itself raised
+            return True
+    return False
+
+
+def main() -> None:
+    """Tries all, on a server of its own."""
+    survivors = 0
+    with tempfile.TemporaryDirectory(prefix="mutants-") as directory:
+        server = ValkeyServer(Path(directory))
+        server.start()
+        try:
+            for mutant in MUTANTS:
+                found = caught(mutant, server.url)
+                survivors += not found
+                script = "common" if mutant.script == "*" else mutant.script
+                print(f"| {script} | {mutant.what} | {'caught' if found else 'SURVIVED'} |", flush=True)  # noqa: T201
+        finally:
+            server.kill()
+    sys.exit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()
