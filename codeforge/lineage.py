@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from codeforge.errors import TaskNotFound
+from codeforge.records.restored import RestoredTask, restored_task
 from codeforge.stores.ports import GraphBatch, GraphStore, Scalar
 
 MAX_NODES = 1_000
@@ -52,6 +53,13 @@ class Lineage:
         if found is None:
             raise TaskNotFound("no such task")
         return _view(found)
+
+    async def restored(self, tenant: str, task_id: str) -> RestoredTask:
+        """The task as its node tells of it, for when the ledger has let it go. Raises as `of_task` does."""
+        found = await self._graph.neighbourhood(tenant, task_id, 1)
+        if found is None:
+            raise TaskNotFound("no such task")
+        return restored_task(found.nodes[0])
 
 
 def _view(batch: GraphBatch) -> LineageGraph:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from codeforge.errors import RowRejected
 from codeforge.records import SearchText, TaskRecords, records_of
 from codeforge.records.task import merged
-from codeforge.stores.ports import Embedder, GraphStore, Point, VectorStore
+from codeforge.stores.ports import Embedder, GraphBatch, GraphStore, Point, VectorStore
 from codeforge.task import ModelCall, Task
 
 TEXTS_PER_CALL = 512
@@ -79,6 +79,14 @@ class Projector:
             edges=sum(len(entry.records.graph.edges) for entry in entries),
             texts=sum(len(entry.records.texts) for entry in entries),
         )
+
+    async def write_texts(self, texts: Sequence[tuple[Task, Sequence[SearchText]]]) -> Mapping[str, str]:
+        """Writes tasks' texts to the vector store alone; answers why it will never take a task's, by task id.
+
+        Raises VectorsUnavailable or EmbeddingsUnavailable.
+        """
+        entries = [_Entry(task, TaskRecords(GraphBatch([], []), found)) for task, found in texts]
+        return await _bisected(_Run(self._graph, self._vectors, self._embedder).write_vectors, entries, VECTORS)
 
 
 class _Run:

@@ -91,7 +91,8 @@ def task_routes(tenant_of: Any) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: str | None = None,
     ) -> Response:
-        """Tasks, newest first, without their results. A page may be short while `next_cursor` is set."""
+        """Tasks that the ledger still keeps, newest first, without their results. A page may be short while
+        `next_cursor` is set."""
         if cursor is not None and not is_task_id(cursor):
             raise InvalidInput("not a cursor of an earlier page", field="cursor")
         wanted = TaskFilter(state, type, [_label(text) for text in label or ()])
@@ -101,8 +102,13 @@ def task_routes(tenant_of: Any) -> APIRouter:
 
     @router.get("/tasks/{task_id}")
     async def get_task(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
-        """One task with its result."""
-        return JsonResponse(task_view(await api.ledger.get(tenant, task_id)))
+        """One task with its result. Once the ledger has let it go, the graph answers, with `result_truncated` to say
+        whether the result was too large to be kept there (it is null then)."""
+        try:
+            return JsonResponse(task_view(await api.ledger.get(tenant, task_id)))
+        except TaskNotFound:
+            kept = await api.lineage.restored(tenant, task_id)
+        return JsonResponse(task_view(kept.task) | {"result_truncated": kept.result_truncated})
 
     @router.delete("/tasks/{task_id}", status_code=ACCEPTED)
     async def cancel(tenant: Tenant, task_id: TaskId, api: Services) -> Response:

@@ -41,9 +41,20 @@ def _add_report(fragment: Fragment, task: Task, question: str, report: str) -> N
     node = Node(Label.ARTIFACT, stable_id(task.id, "report"), props)
     fragment.nodes.append(node)
     fragment.edges.append(Edge(EdgeType.PRODUCED, (Label.TASK, task.id), (Label.ARTIFACT, node.id)))
-    for chunk in chunk_markdown(report):
-        point = stable_id(task.id, "report", str(chunk.ordinal))
-        fragment.texts.append(SearchText(point, "report", titled([question], chunk.text)))
+    fragment.texts.extend(report_texts(task.id, question, report))
+
+
+def report_texts(task_id: str, question: str, report: str) -> list[SearchText]:
+    """What finds a report: each part of it under the question."""
+    return [
+        SearchText(stable_id(task_id, "report", str(chunk.ordinal)), "report", titled([question], chunk.text))
+        for chunk in chunk_markdown(report)
+    ]
+
+
+def claim_texts(claim_id: str, text: str) -> list[SearchText]:
+    """What finds a claim: its text, if it has one."""
+    return [SearchText(claim_id, "claim", titled([], text))] if text.strip() else []
 
 
 def _add_source(fragment: Fragment, task: Task, source: Source) -> End:
@@ -74,5 +85,4 @@ def _add_claim(fragment: Fragment, task: Task, index: int, claim: Claim, cited: 
     fragment.edges.append(Edge(EdgeType.CLAIMED, (Label.TASK, task.id), (Label.CLAIM, node.id)))
     ends = dict.fromkeys(cited[n] for n in claim.sources if n in cited)
     fragment.edges.extend(Edge(EdgeType.CITES, (Label.CLAIM, node.id), end) for end in ends)
-    if claim.text.strip():
-        fragment.texts.append(SearchText(stable_id(task.id, "claim", str(index)), "claim", titled([], claim.text)))
+    fragment.texts.extend(claim_texts(node.id, claim.text))

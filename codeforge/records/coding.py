@@ -43,5 +43,10 @@ def coding_fragment(task: Task, result: bytes) -> Fragment:
         }
         fragment.nodes.append(Node(Label.ARTIFACT, node_id, props))
         fragment.edges.append(Edge(EdgeType.PRODUCED, (Label.TASK, task.id), (Label.ARTIFACT, node_id)))
-        fragment.texts.append(SearchText(node_id, "artifact", titled([path], content[:ARTIFACT_TEXT_CHARS])))
+        fragment.texts.append(artifact_text(node_id, path, content))
     return fragment
+
+
+def artifact_text(artifact_id: str, path: str, content: str) -> SearchText:
+    """What finds a file: its beginning under its path."""
+    return SearchText(artifact_id, "artifact", titled([path], content[:ARTIFACT_TEXT_CHARS]))

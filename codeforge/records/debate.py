@@ -43,9 +43,20 @@ def _add_argument(fragment: Fragment, task: Task, question: str, turn: Turn) -> 
     }
     fragment.nodes.append(Node(label, node_id, props))
     fragment.edges.append(Edge(EdgeType.ARGUED, (Label.TASK, task.id), (label, node_id)))
-    for chunk in chunk_markdown(turn.text):
-        point = stable_id(task.id, "turn", turn.id, str(chunk.ordinal))
-        fragment.texts.append(SearchText(point, "argument", titled([question], chunk.text)))
+    fragment.texts.extend(argument_texts(task.id, question, turn.id, turn.text))
+
+
+def argument_texts(task_id: str, question: str, turn_id: str, text: str) -> list[SearchText]:
+    """What finds a speech: each part of it under the question."""
+    return [
+        SearchText(stable_id(task_id, "turn", turn_id, str(chunk.ordinal)), "argument", titled([question], chunk.text))
+        for chunk in chunk_markdown(text)
+    ]
+
+
+def verdict_text(verdict_id: str, question: str, winner: str, reasons: list[str]) -> SearchText:
+    """What finds a verdict: winner and reasons under the question."""
+    return SearchText(verdict_id, "verdict", titled([question], "\n".join([f"Winner: {winner}", *reasons])))
 
 
 def _add_verdict(fragment: Fragment, task: Task, question: str, verdict: Verdict, turn_ids: list[str]) -> None:
@@ -61,5 +72,4 @@ def _add_verdict(fragment: Fragment, task: Task, question: str, verdict: Verdict
     fragment.edges.extend(
         Edge(EdgeType.WEIGHS, (Label.VERDICT, node_id), _argument(task, turn_id)) for turn_id in turn_ids
     )
-    text = "\n".join([f"Winner: {verdict.winner}", *verdict.reasons])
-    fragment.texts.append(SearchText(node_id, "verdict", titled([question], text)))
+    fragment.texts.append(verdict_text(node_id, question, verdict.winner, verdict.reasons))

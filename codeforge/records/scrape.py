@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import chain
 
-from codeforge.records.chunks import TextChunk, chunk_markdown
+from codeforge.records.chunks import chunk_markdown
 from codeforge.records.documents import chunk_node, document_id, has_chunk, kept_links
 from codeforge.records.identity import stable_id
 from codeforge.records.model import MAX_TITLE_CHARS, Fragment, SearchText, titled
@@ -41,12 +41,13 @@ def scrape_fragment(task: Task, result: bytes) -> Fragment:
     chunk_texts: list[tuple[int, SearchText]] = []
     for document, page in pages.items():
         nodes.append(_document_node(task, document, page))
-        page_texts.append(_page_text(task, document, page))
+        page_texts.append(page_text(task.id, document, page.final_url, page.title, page.markdown))
         for chunk in chunk_markdown(page.markdown):
             node = chunk_node(task.tenant, document, page.content_hash, chunk)
             nodes.append(node)
             edges.append(has_chunk(document, node))
-            chunk_texts.append((chunk.ordinal, _chunk_text(task, page, node.id, chunk)))
+            text = chunk_text(task.id, node.id, page.final_url, page.title, chunk.heading, chunk.text)
+            chunk_texts.append((chunk.ordinal, text))
     edges.extend(_link_edges(task.tenant, pages))
     # Every page, then every page's first chunk, then every second one: a bound on texts cuts the ends of long pages.
     chunk_texts.sort(key=lambda item: item[0])
@@ -67,15 +68,16 @@ def _document_node(task: Task, document: str, page: Page) -> Node:
     return Node(Label.DOCUMENT, document, props)
 
 
-def _page_text(task: Task, document: str, page: Page) -> SearchText:
-    beginning = page.markdown.lstrip()[:PAGE_TEXT_CHARS]
-    text = titled([page.title or page.final_url], beginning)[:PAGE_TEXT_CHARS]
-    return SearchText(stable_id(task.id, "page", document), "page", text, page.final_url)
+def page_text(task_id: str, document: str, url: str, title: str, markdown: str) -> SearchText:
+    """What finds a page as a whole: its title and beginning."""
+    text = titled([title or url], markdown.lstrip()[:PAGE_TEXT_CHARS])[:PAGE_TEXT_CHARS]
+    return SearchText(stable_id(task_id, "page", document), "page", text, url)
 
 
-def _chunk_text(task: Task, page: Page, chunk_id: str, chunk: TextChunk) -> SearchText:
-    above = [page.title] if chunk.text.startswith("#") else [page.title, chunk.heading[:MAX_TITLE_CHARS]]
-    return SearchText(stable_id(task.id, "chunk", chunk_id), "chunk", titled(above, chunk.text), page.final_url)
+def chunk_text(task_id: str, chunk_id: str, url: str, title: str, heading: str, text: str) -> SearchText:
+    """What finds a passage: its text under the page's title and its headings."""
+    above = [title] if text.startswith("#") else [title, heading[:MAX_TITLE_CHARS]]
+    return SearchText(stable_id(task_id, "chunk", chunk_id), "chunk", titled(above, text), url)
 
 
 def _link_edges(tenant: str, pages: Mapping[str, Page]) -> list[Edge]:

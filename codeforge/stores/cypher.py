@@ -6,7 +6,7 @@ Labels and types cannot be parameters, so they are put into the text; they come 
 
 from collections.abc import Iterator, Sequence
 
-from codeforge.stores.graph_model import LABELS
+from codeforge.stores.graph_model import LABELS, Label
 from codeforge.stores.graph_rows import EdgeRows, NodeRows, Row
 
 STATEMENT_ROWS = 500
@@ -16,6 +16,8 @@ Statement = tuple[str, Sequence[Row]]
 """Cypher text and its parameter `rows`."""
 
 PING = "RETURN 1"
+
+FENCED = " WITH n, row WHERE n.fence IS NULL OR row.props.fence IS NULL OR n.fence <= row.props.fence"
 
 
 def constraint_statements() -> list[Statement]:
@@ -44,8 +46,10 @@ def transactions_of(groups: Sequence[NodeRows] | Sequence[EdgeRows]) -> Iterator
 
 
 def _node_text(group: NodeRows) -> str:
-    """`+=` leaves other properties as they are and removes those that are null."""
-    return f"UNWIND $rows AS row MERGE (n:{group.label} {{id: row.id}}) SET n += row.props"
+    """`+=` leaves other properties as they are and removes those that are null. A Task that was written under a higher
+    fence stays as it is: a writer that comes late must not overwrite a newer outcome."""
+    fenced = FENCED if group.label == Label.TASK else ""
+    return f"UNWIND $rows AS row MERGE (n:{group.label} {{id: row.id}}){fenced} SET n += row.props"
 
 
 def _edge_text(group: EdgeRows) -> str:

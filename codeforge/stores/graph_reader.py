@@ -24,7 +24,17 @@ _EDGES = (
     "ORDER BY type, start, label, end LIMIT $limit"
 )
 
+_TASKS = (
+    "MATCH (n:Task) WHERE n.id > $after AND n.tenant IS NOT NULL "
+    "WITH n ORDER BY n.id LIMIT $limit RETURN 'Task' AS label, properties(n) AS props"
+)
+
 End = tuple[str, str]
+
+
+async def read_tasks(transaction: AsyncManagedTransaction, after: str, limit: int) -> list[Node]:
+    """As `GraphStore.tasks`. Raises the driver's errors."""
+    return list(_by_end(await _fetched(transaction, _TASKS, {"after": after, "limit": limit})).values())
 
 
 async def read_neighbourhood(

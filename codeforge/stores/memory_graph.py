@@ -1,6 +1,6 @@
 """A graph store in memory, for unit tests. It passes the contract tests of the real one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from codeforge.errors import GraphUnavailable
@@ -30,7 +30,9 @@ class MemoryGraphStore:
         nodes, edges = node_rows(batch.nodes), edge_rows(batch.edges)
         for nodes_of in nodes:
             for row in nodes_of.rows:
-                _update(self.nodes.setdefault((nodes_of.label, row["id"]), {}), row["props"])
+                node = self.nodes.setdefault((nodes_of.label, row["id"]), {})
+                if nodes_of.label != Label.TASK or _may_follow(node, row["props"]):
+                    _update(node, row["props"])
         for group in edges:
             for row in group.rows:
                 start, end = (group.start_label, row["start"]), (group.end_label, row["end"])
@@ -53,6 +55,12 @@ class MemoryGraphStore:
             edges=[Edge(*key, dict(props)) for key, props in edges[: limit * MAX_EDGES_PER_NODE]],
         )
 
+    async def tasks(self, after: str, limit: int) -> Sequence[Node]:
+        """As the port has it."""
+        self._check()
+        stored = sorted(end for end, props in self.nodes.items() if end[0] == Label.TASK and "tenant" in props)
+        return [Node(*end, dict(self.nodes[end])) for end in stored if end[1] > after][:limit]
+
     async def ping(self) -> None:
         """Answers unless `down`."""
         self._check()
@@ -67,6 +75,12 @@ class MemoryGraphStore:
     def _of_tenant(self, tenant: str, ends: Iterable[End]) -> list[End]:
         found = (end for end in ends if self.nodes[end].get("tenant") == tenant)
         return sorted(found)
+
+
+def _may_follow(node: Props, changes: Props) -> bool:
+    """Not with a lower fence than it was written under before."""
+    before, now = node.get("fence"), changes.get("fence")
+    return before is None or now is None or before <= now
 
 
 def _update(props: Props, changes: Props) -> None:

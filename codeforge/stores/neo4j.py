@@ -21,9 +21,9 @@ from pydantic import SecretStr
 
 from codeforge.errors import CodeForgeError, GraphUnavailable, RowRejected, SettingsError
 from codeforge.stores.cypher import PING, Statement, constraint_statements, transactions_of
-from codeforge.stores.graph_reader import read_neighbourhood
+from codeforge.stores.graph_reader import read_neighbourhood, read_tasks
 from codeforge.stores.graph_rows import edge_rows, node_rows
-from codeforge.stores.ports import GraphBatch
+from codeforge.stores.ports import GraphBatch, Node
 
 _T = TypeVar("_T")
 _Work = Callable[[AsyncManagedTransaction], Awaitable[_T]]
@@ -111,6 +111,14 @@ class Neo4jStore:
 
         async def read(transaction: AsyncManagedTransaction) -> GraphBatch | None:
             return await read_neighbourhood(transaction, tenant, task_id, max(limit, 1))
+
+        return await self._transact(read, reading=True)
+
+    async def tasks(self, after: str, limit: int) -> Sequence[Node]:
+        """As the port has it. Raises GraphUnavailable."""
+
+        async def read(transaction: AsyncManagedTransaction) -> Sequence[Node]:
+            return await read_tasks(transaction, after, limit)
 
         return await self._transact(read, reading=True)
 

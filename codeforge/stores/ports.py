@@ -42,7 +42,8 @@ class GraphStore(Protocol):
         ...
 
     async def write(self, batch: GraphBatch) -> None:
-        """MERGEs the batch. Raises RowRejected when the server refuses the rows for what they are."""
+        """MERGEs the batch. A Task node that has a higher `fence` than the row keeps its properties. Raises RowRejected
+        when the server refuses the rows for what they are."""
         ...
 
     async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None:
@@ -50,6 +51,11 @@ class GraphStore(Protocol):
         what those of them that are no tasks point to (chunks, links): at most `limit` nodes, at least the task, by
         distance, label and id; and the edges among them, at most `MAX_EDGES_PER_NODE` times as many as `limit`.
         None when the tenant has no such task."""
+        ...
+
+    async def tasks(self, after: str, limit: int) -> Sequence[Node]:
+        """Stored tasks of all tenants in the order of their ids, those behind the id `after` ("" for the first), at
+        most `limit`."""
         ...
 
     async def ping(self) -> None:

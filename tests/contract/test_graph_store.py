@@ -62,6 +62,32 @@ async def test_a_node_written_twice_is_one_with_the_later_properties(graph_engin
     assert await graph_engine.count_nodes("Task", key) == 1
 
 
+async def test_an_older_fence_never_overwrites_a_newer_one(graph_engine: GraphEngine, key: str) -> None:
+    """A projector that comes late, with an attempt that a replay has replaced, changes nothing."""
+    task, call = ("Task", f"{key}t"), ("ModelCall", f"{key}c")
+    newer = node(task, fence=3, state="succeeded")
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([newer], []))
+        await store.write(GraphBatch([node(task, fence=2, state="failed"), node(call, step="a")], []))
+        await store.write(GraphBatch([Node(*task)], []))  # a child hangs on to it
+        assert (await read(store, task[1], limit=1)).nodes == [newer]
+        assert await graph_engine.count_nodes("ModelCall", key) == 1  # the rest of the batch is written
+        await store.write(GraphBatch([node(task, fence=3, state="succeeded", attempts=1)], []))  # once more
+        await store.write(GraphBatch([node(task, fence=4, state="dead")], []))
+        assert (await read(store, task[1], limit=1)).nodes == [node(task, fence=4, state="dead", attempts=1)]
+
+
+async def test_tasks_are_read_in_pages_without_those_that_are_not_stored(graph_engine: GraphEngine, key: str) -> None:
+    tasks = [node(("Task", f"{key}{number}"), state="dead") for number in range(5)]
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([*tasks, Node("Task", f"{key}parent"), node(("Document", f"{key}d"))], []))
+        first = await store.tasks(key, 3)
+        assert first == tasks[:3]
+        rest = await store.tasks(first[-1].id, 100)
+        assert [found for found in rest if found.id.startswith(key)] == tasks[3:]
+        assert await store.tasks("~", 10) == []
+
+
 async def test_none_removes_a_property_and_is_never_read(graph_engine: GraphEngine, key: str) -> None:
     task, document = ("Task", f"{key}t"), ("Document", f"{key}d")
     edge = Edge("FETCHED", task, document, {"status": 200, "note": "slow"})

@@ -10,7 +10,7 @@ from codeforge.errors import EmbeddingsUnavailable, GraphUnavailable, RowRejecte
 from codeforge.projection import TEXTS_PER_CALL, ProjectionReport, Projector
 from codeforge.records.task import merged
 from codeforge.results import ScrapeResult
-from codeforge.stores.ports import GraphBatch, Hit, Point
+from codeforge.stores.ports import GraphBatch, Hit, Node, Point
 from codeforge.task import ModelCall, Task
 from codeforge.worker_types import WorkerType
 from tests.unit.records.samples import finished, page
@@ -43,6 +43,8 @@ class Graph:
     async def prepare(self) -> None: ...
 
     async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None: ...
+
+    async def tasks(self, after: str, limit: int) -> Sequence[Node]: ...
 
     async def ping(self) -> None: ...
 

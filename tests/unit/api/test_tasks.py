@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 
 from codeforge.ledger.port import Outcome
+from codeforge.projection import Projector
+from codeforge.stores.memory_vectors import HashEmbedder
+from codeforge.stores.ports import GraphBatch, Node
 from codeforge.task import ModelCall, Progress, TaskFailure
 from tests.unit.api.door import SCRAPE, Door, problem_of
 
@@ -67,6 +70,47 @@ async def test_failed_task_shows_its_error(door: Door) -> None:
     assert got["state"] == "failed"
     assert got["error"] == {"code": "blocked", "message": "it said no", "retryable": False}
     assert TIME.fullmatch(got["finished_at"])
+
+
+async def test_task_that_the_ledger_let_go_is_read_from_the_graph(door: Door) -> None:
+    task_id = await door.submitted(labels={"project": "x"}, priority="high")
+    await door.finished(task_id, Outcome("succeeded", result=b'{"pages":[],"failed":[]}'))
+    await project(door)
+    before = await get(door, task_id)
+    door.ledger.rows[task_id].expires_at = 1
+    assert await get(door, task_id) == before | {"result_truncated": False}
+    assert before["stored"] is True
+    assert (await door.http.get("/tasks")).json()["items"] == []
+
+
+async def test_result_too_large_for_the_graph_is_said_to_be_gone(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.finished(task_id, Outcome("succeeded", result=b'{"pages":[],"failed":[]%s}' % (b" " * 64_000)))
+    await project(door)
+    door.ledger.rows[task_id].expires_at = 1
+    got = await get(door, task_id)
+    assert (got["state"], got["result"], got["result_truncated"]) == ("succeeded", None, True)
+
+
+async def test_a_task_in_the_graph_is_its_tenant_s_only(door: Door) -> None:
+    node = Node("Task", UNKNOWN, {"tenant": "rival", "type": "scrape", "state": "failed", "created_at": 1})
+    await door.graph.write(GraphBatch([node], []))
+    assert problem_of(await door.http.get(f"/tasks/{UNKNOWN}"), 404)["code"] == "task_not_found"
+
+
+async def test_while_the_graph_is_down_nobody_can_tell_whether_there_was_a_task(door: Door) -> None:
+    task_id = await door.submitted()
+    door.graph.down = True
+    assert (await get(door, task_id))["state"] == "queued"
+    assert problem_of(await door.http.get(f"/tasks/{UNKNOWN}"), 503)["code"] == "graph_unavailable"
+
+
+async def project(door: Door) -> None:
+    """The projector stores what waits."""
+    entries = await door.ledger.read([0, 1, 2, 3], 10, 1 << 20)
+    projector = Projector(door.graph, door.vectors, HashEmbedder(16))
+    await projector.project([(entry.task, entry.calls) for entry in entries if entry.task])
+    await door.ledger.settle(entries, {})
 
 
 @pytest.mark.parametrize(
