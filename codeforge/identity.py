@@ -21,6 +21,11 @@ def new_task_id() -> str:
     return str(uuid.UUID(int=value))
 
 
+def made_at_ms(task_id: str) -> int:
+    """When the id was made, in milliseconds since the epoch by its maker's clock. Raises ValueError for no id."""
+    return uuid.UUID(task_id).int >> 80
+
+
 def is_task_id(text: str) -> bool:
     """Whether `text` is spelled as an id is."""
     try:

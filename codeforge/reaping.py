@@ -6,6 +6,7 @@ import socket
 
 from codeforge.background import Background
 from codeforge.errors import LedgerUnavailable
+from codeforge.ledger.keys import MAX_PER_CALL
 from codeforge.ledger.port import ReaperLedger
 from codeforge.logs import logger
 
@@ -25,6 +26,7 @@ class Reaper:
         self._background = background
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._passes = 0
+        self._forgetting = False
 
     async def turn(self) -> None:
         """One pass, or a pause for one that does not lead. Raises LedgerUnavailable."""
@@ -42,8 +44,8 @@ class Reaper:
                 timed_out=report.timed_out,
             )
         self._passes += 1
-        if self._passes % FORGET_EVERY == 0:
-            await self._ledger.forget()
+        if self._forgetting or self._passes % FORGET_EVERY == 0:
+            self._forgetting = await self._ledger.forget() >= MAX_PER_CALL
         if not (report.promoted or report.taken_back):
             await self._background.pause(PASS_S)
 

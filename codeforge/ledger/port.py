@@ -261,7 +261,8 @@ class ReaperLedger(Protocol):
         ...
 
     async def forget(self) -> int:
-        """Drops index entries whose tasks have expired; answers how many."""
+        """Drops entries of indexes and dead-letter sets whose tasks have expired, at most 500 from each; answers how
+        many. To be called again at once after a full answer."""
         ...
 
 

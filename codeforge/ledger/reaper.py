@@ -2,6 +2,7 @@
 
 from redis.asyncio import Redis
 
+from codeforge.identity import made_at_ms
 from codeforge.ledger import keys
 from codeforge.ledger.bells import Bells, all_bells, by_priority
 from codeforge.ledger.port import ReapReport
@@ -22,8 +23,11 @@ OUTAGE_GAP_MS = 5_000
 class RedisReaperLedger:
     """`ReaperLedger` on one Redis."""
 
-    def __init__(self, redis: Redis, bells: Bells, *, partitions: int, lease_s: float) -> None:
+    def __init__(self, redis: Redis, bells: Bells, *, partitions: int, lease_s: float, retention_s: int = 0) -> None:
+        """What is younger than `retention_s` seconds is not looked at for having expired."""
         self._redis = redis
+        self._retention_ms = retention_s * 1000
+        self._looked_at: dict[str, int] = {}
         self._scripts = Scripts(redis)
         self._bells = bells
         self._partitions = partitions
@@ -57,16 +61,25 @@ class RedisReaperLedger:
         return ReapReport(rung=rung, promoted=promoted, taken_back=taken, dead=dead, timed_out=timed_out)
 
     async def forget(self) -> int:
-        """See `ReaperLedger.forget`. Ids sort by time, so only each tenant's oldest are looked at."""
-        gone = 0
-        for raw in await answer(self._redis.smembers(keys.TENANTS)):
-            index = keys.index(raw.decode())
-            ids = await answer(self._redis.zrange(index, 0, keys.MAX_PER_CALL - 1))
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for task_id in ids:
-                    pipe.exists(keys.task(task_id.decode()))
-                alive = await answer(pipe.execute())
-            expired = [task_id for task_id, there in zip(ids, alive, strict=True) if not there]
-            if expired:
-                gone += await answer(self._redis.zrem(index, *expired))
-        return gone
+        """See `ReaperLedger.forget`."""
+        seconds, micros = await answer(self._redis.time())
+        expired_before = seconds * 1000 + micros // 1000 - self._retention_ms
+        tenants = await answer(self._redis.smembers(keys.TENANTS))
+        places = [keys.index(raw.decode()) for raw in tenants] + [keys.dead(worker_type) for worker_type in WorkerType]
+        return sum([await self._forget_in(place, expired_before) for place in places])
+
+    async def _forget_in(self, place: str, expired_before: int) -> int:
+        """One page of one sorted set. The next call goes on behind those that are kept (delayed ones, rejected ones),
+        and at the front again once it has come to tasks that are too young to have expired."""
+        start = self._looked_at.get(place, 0)
+        ids = await answer(self._redis.zrange(place, start, start + keys.MAX_PER_CALL - 1))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for task_id in ids:
+                pipe.exists(keys.task(task_id.decode()))
+            there = await answer(pipe.execute())
+        expired = [task_id for task_id, alive in zip(ids, there, strict=True) if not alive]
+        if expired:
+            await answer(self._redis.zrem(place, *expired))
+        at_end = len(ids) < keys.MAX_PER_CALL or made_at_ms(ids[-1].decode()) > expired_before
+        self._looked_at[place] = 0 if at_end else start + len(ids) - len(expired)
+        return len(expired)

@@ -5,7 +5,7 @@ environment's own settings of those names do not count: they may be meant for an
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,10 @@ ENGINES: dict[str, Engine] = {
 }
 
 
+Plan = Callable[[Mapping[str, int], DataDir], tuple[Part, dict[str, str]]]
+"""From ports and the data directory to how an engine is started, and the settings that lead to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartedEngines:
     """`settings` (names without the prefix) point to the engines; `replaced` are the settings that must not come from
@@ -86,10 +90,10 @@ def embedded_engines(options: UpOptions) -> tuple[Engine, ...]:
 
 
 def plan_engines(
-    engines: tuple[Engine, ...], ports: Mapping[str, int], data_dir: DataDir, settings: Settings
+    engines: tuple[Engine, ...], ports: Mapping[str, int], data_dir: DataDir, given: Settings
 ) -> StartedEngines:
     """How to start them, on these ports. Raises StackError when one is not installed."""
-    plans = {"redis": partial(_redis, settings), "graph": _graph, "vectors": _vectors, "llm": _llm}
+    plans: dict[str, Plan] = {"redis": partial(_redis, given), "graph": _graph, "vectors": _vectors, "llm": _llm}
     parts: list[Part] = []
     settings: dict[str, str] = {}
     for engine in engines:
@@ -99,9 +103,9 @@ def plan_engines(
     return StartedEngines(tuple(parts), settings, tuple(name for engine in engines for name in engine.fields))
 
 
-def _redis(settings: Settings, ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[str, str]]:
+def _redis(given: Settings, ports: Mapping[str, int], data_dir: DataDir) -> tuple[Part, dict[str, str]]:
     password = data_dir.password("redis")
-    spec = valkey_spec(data_dir.root / "redis", ports["redis"], password, settings.redis_appendfsync)
+    spec = valkey_spec(data_dir.root / "redis", ports["redis"], password, given.redis_appendfsync)
     return Part(spec, Kind.ENGINE), {"redis_url": valkey_url(ports["redis"], password)}
 
 

@@ -14,6 +14,12 @@ async def reaper_ledger(settings: Settings) -> AsyncIterator[RedisReaperLedger]:
     """The reaper's side of the ledger, closed at the end."""
     redis = connect(settings.redis_address, max_connections=BACKGROUND_CONNECTIONS)
     try:
-        yield RedisReaperLedger(redis, bells(), partitions=settings.outbox_partitions, lease_s=settings.lease_s)
+        yield RedisReaperLedger(
+            redis,
+            bells(),
+            partitions=settings.outbox_partitions,
+            lease_s=settings.lease_s,
+            retention_s=settings.retention_s,
+        )
     finally:
         await redis.aclose(close_connection_pool=True)

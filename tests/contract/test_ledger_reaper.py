@@ -141,3 +141,12 @@ async def test_index_forgets_tasks_that_expired(cf: LedgerEngine) -> None:
     await cf.expire_task(gone.id)
     assert await cf.reaper.forget() == 1
     assert [task.id for task in (await cf.ledger.list("acme", TaskFilter(), 10, None)).tasks] == [kept.id]
+
+
+async def test_dead_tasks_that_expired_are_forgotten(cf: LedgerEngine) -> None:
+    task = await cf.submitted(max_attempts=1)
+    await cf.ledger.finish((await cf.claimed(task.id)).claim, Outcome("retry", error=FAILURE))
+    assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].dead == 1
+    await cf.expire_task(task.id)
+    assert await cf.reaper.forget() == 2  # the index and the dead
+    assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].dead == 0

@@ -135,4 +135,9 @@ class MemoryReaper(MemoryState):
             expired = [task_id for task_id in sorted(ids)[:MAX_PER_CALL] if self._row(task_id) is None]
             ids.difference_update(expired)
             gone += len(expired)
+        for places in self.dead.values():
+            expired = [task_id for task_id in places if self._row(task_id) is None]
+            for task_id in expired:
+                del places[task_id]
+            gone += len(expired)
         return gone
