@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from codeforge import __version__
+from codeforge.cli.outbox import outbox
+from codeforge.cli.rebuild import rebuild
 from codeforge.cli.services import api, flower, projector, reaper
 from codeforge.cli.up import up
 from codeforge.errors import CodeForgeError, SettingsError
@@ -55,5 +57,5 @@ def version() -> None:
     click.echo(f"codeforge {__version__}")
 
 
-for command in (up, api, projector, reaper, flower):
+for command in (up, api, projector, reaper, flower, outbox, rebuild):
     main.add_command(command)
