@@ -4,6 +4,7 @@ import os
 import sys
 
 from codeforge.errors import SettingsError
+from codeforge.sentinel import is_sentinel
 from codeforge.settings import PREFIX, Settings, process_environment
 
 
@@ -20,10 +21,12 @@ def flower_command(settings: Settings) -> tuple[list[str], dict[str, str]]:
     """
     if settings.flower_basic_auth is None:
         raise SettingsError(f"{PREFIX}FLOWER_BASIC_AUTH: needed, as user:password")
-    command = [sys.executable, "-m", "celery", "flower"]
+    behind_sentinel = is_sentinel(settings.redis_address)
+    application = ["-A", "codeforge.broker.sentinel_app"] if behind_sentinel else []
+    command = [sys.executable, "-m", "celery", *application, "flower"]
     command += [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
     own = {
-        "CELERY_BROKER_URL": settings.redis_address,
+        f"{PREFIX}REDIS_URL" if behind_sentinel else "CELERY_BROKER_URL": settings.redis_address,
         "FLOWER_BASIC_AUTH": settings.flower_basic_auth.get_secret_value(),
         "PYTHONUNBUFFERED": "1",
     }

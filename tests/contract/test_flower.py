@@ -7,12 +7,16 @@ import sys
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from codeforge.errors import SettingsError
 from codeforge.processes.flower import flower_command
 from codeforge.settings import load_settings
+from tests.servers.celery_worker import CeleryWorker, wait_until
+from tests.servers.replicated import ReplicatedValkey
 from tests.servers.valkey import ValkeyServer, free_port
 
 START_S = 30.0
@@ -20,11 +24,22 @@ START_S = 30.0
 
 def status(port: int, path: str, credentials: str = "") -> int:
     """The status of a GET."""
+    return get(port, path, credentials)[0]
+
+
+def body(port: int, path: str, credentials: str) -> str:
+    """What a GET answers."""
+    return get(port, path, credentials)[1]
+
+
+def get(port: int, path: str, credentials: str) -> tuple[int, str]:
+    """Status and body of a GET."""
     headers = {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"} if credentials else {}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", path, headers=headers)
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, response.read().decode()
     finally:
         connection.close()
 
@@ -36,20 +51,28 @@ def answers(port: int) -> bool:
         return False
 
 
-@pytest.fixture
-def flower(valkey: ValkeyServer) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+@contextmanager
+def started(redis_url: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
-    settings = {"REDIS_URL": valkey.url, "FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": "me:secret"}
+    settings = {"REDIS_URL": redis_url, "FLOWER_PORT": str(port), "FLOWER_BASIC_AUTH": "me:secret"}
     environment = os.environ | {f"CODEFORGE_{name}": value for name, value in settings.items()}
     process = subprocess.Popen([sys.executable, "-m", "codeforge", "flower"], env=environment)
-    deadline = time.monotonic() + START_S
-    while not answers(port):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    yield process, port
-    process.kill()
-    process.wait(timeout=10)
+    try:
+        deadline = time.monotonic() + START_S
+        while not answers(port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+@pytest.fixture
+def flower(valkey: ValkeyServer) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    with started(valkey.url) as process_and_port:
+        yield process_and_port
 
 
 def test_it_lets_in_who_has_the_password_and_stops_at_sigterm(flower: tuple[subprocess.Popen[bytes], int]) -> None:
@@ -59,6 +82,16 @@ def test_it_lets_in_who_has_the_password_and_stops_at_sigterm(flower: tuple[subp
     assert status(port, "/workers", "me:secret") == 200
     process.terminate()
     assert process.wait(timeout=10) == 0
+
+
+def test_behind_sentinels_it_sees_the_master_s_workers(tmp_path: Path) -> None:
+    with ReplicatedValkey(tmp_path) as servers, started(servers.url) as (_, port):
+        worker = CeleryWorker(servers.servers[0], tmp_path, "workers.main", settings={"REDIS_URL": servers.url})
+        try:
+            worker.wait_ready()
+            wait_until(lambda: "celery@" in body(port, "/api/workers?refresh=1", "me:secret"), "a worker in Flower")
+        finally:
+            worker.close()
 
 
 def test_without_a_password_it_does_not_start() -> None:
