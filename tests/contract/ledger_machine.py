@@ -172,32 +172,44 @@ class LedgerMachine(RuleBasedStateMachine):
             assert again is not None
             assert again.claim == claim
 
-    @rule(claim=claims, what=st.sampled_from(WRITES), step=st.sampled_from(("a", "b")), forged=st.integers(0, 5))
-    def write(self, claim: Claim, what: str, step: str, forged: int) -> None:
-        """Any claim ever given, or one that differs from it in a detail, tries to write."""
-        if forged == 1:
-            claim = replace(claim, claim_id="of a ledger that was restored")
-        elif forged == 2:
-            claim = replace(claim, fence=claim.fence + 1)
-        elif forged == 3:
-            claim = replace(claim, fence=max(0, claim.fence - 1))
-        task = self._model.tasks[claim.task_id]
-        if task.claim == claim:
-            self._accepted(task, claim, what, step)
-            if what in ("hand_back", *OUTCOMES):
-                self._unchanged(lambda: self._send(claim, what, step))  # repeated, because its answer was lost
-        else:
-            self._stale(task, claim, what, step)
+    @initialize(target=claims, first=st.sampled_from(WORKERS[:2]))
+    def begin_work(self, first: str) -> Any:
+        """Two tasks run from the start."""
+        for worker in WORKERS[:2]:
+            self.renew(worker)
+        return multiple(*(self.claim(self._submit(new_task(max_attempts=2), None), worker) for worker in (first, "w2")))
 
-    def _stale(self, task: Expected, claim: Claim, what: str, step: str) -> None:
+    @rule(claim=claims, what=st.sampled_from(WRITES), step=st.sampled_from(("a", "b")))
+    def write(self, claim: Claim, what: str, step: str) -> None:
+        """Any claim ever given tries to write; one that holds no more tries everything."""
+        task = self._model.tasks[claim.task_id]
+        if task.claim != claim:
+            self._stale(task, claim, step)
+            return
+        self._accepted(task, claim, what, step)
+        if what in ("hand_back", *OUTCOMES):
+            self._unchanged(lambda: self._send(claim, what, step))  # repeated, because its answer was lost
+
+    @rule(claim=claims, detail=st.sampled_from(("claim id", "next fence", "fence before")))
+    def forge(self, claim: Claim, detail: str) -> None:
+        """A claim that differs from a given one in a detail."""
+        forged = {
+            "claim id": replace(claim, claim_id="of a ledger that was restored"),
+            "next fence": replace(claim, fence=claim.fence + 1),
+            "fence before": replace(claim, fence=claim.fence - 1),
+        }
+        self._stale(self._model.tasks[claim.task_id], forged[detail], "a")
+
+    def _stale(self, task: Expected, claim: Claim, step: str) -> None:
         before = self._everything()
-        try:
-            self._await(self._send(claim, what, step))
-        except StaleClaim:
-            pass
-        else:  # only the call that ended this very attempt may be answered again
-            assert what in ("hand_back", *OUTCOMES)
-            assert (claim.fence, claim.claim_id) == (task.fence, self._last_claim(claim.task_id))
+        for what in WRITES:
+            try:
+                self._await(self._send(claim, what, step))
+            except StaleClaim:
+                pass
+            else:  # only the call that ended this very attempt may be answered again
+                assert what in ("hand_back", *OUTCOMES)
+                assert (claim.fence, claim.claim_id) == (task.fence, self._last_claim(claim.task_id))
         assert self._everything() == before
 
     def _last_claim(self, task_id: str) -> str:

@@ -46,10 +46,13 @@ def machine() -> str:
 
 
 def report(path: Path, lines: list[tuple[str, ...]]) -> None:
-    """Puts the table between the marks."""
+    """Puts the table between the marks. Scenarios that did not run this time keep their lines."""
     head, _, rest = path.read_text().partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    table = "\n".join("| " + " | ".join(cells) + " |" for cells in (HEAD, ("---",) * len(HEAD), *lines))
+    before, _, tail = rest.partition(END)
+    kept = {line.split(" | ")[0]: line for line in before.splitlines()}
+    kept |= {f"| {cells[0]}": "| " + " | ".join(cells) + " |" for cells in lines}
+    ours = [kept[f"| {scenario.name}"] for scenario in SCENARIOS if f"| {scenario.name}" in kept]
+    table = "\n".join(["| " + " | ".join(cells) + " |" for cells in (HEAD, ("---",) * len(HEAD))] + ours)
     measured = f"Machine: {machine()}. Lease: {LEASE_S} s.\n\n{table}"
     path.write_text(f"{head}{BEGIN}\n{measured}\n{END}{tail}")
 

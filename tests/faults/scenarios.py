@@ -277,7 +277,7 @@ SCENARIOS = (
         Scenario(
             f"SIGKILL {point.replace('-', ' ')}",
             dies_at_a_point(point),
-            Load(60, 3.0, 5),
+            Load(40, 2.0, 3),
             Load(10, 1.0, 2) if point == "before-the-journal" else None,
             options=ORDERED,
         )

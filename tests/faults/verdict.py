@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import redis
 from neo4j import GraphDatabase
 
 from codeforge.ledger.rows import call_of, task_of
@@ -114,8 +115,6 @@ def _predicted(rig: Rig) -> dict[str, set[Any]]:
     """What the ledger's rows must have become, by label, relationship type and `point`."""
     raw = rig.redis.connection_pool.connection_kwargs | {"decode_responses": False}
     rows: defaultdict[str, set[Any]] = defaultdict(set)
-    import redis
-
     with redis.Redis(host=raw["host"], port=raw["port"]) as client:
         batches: list[GraphBatch] = []
         for task_id in rig.accepted:
