@@ -18,6 +18,7 @@ from codeforge.task import Claim, ModelCall, NewTask, Progress, TaskFailure, Tas
 from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import LONG_AGO_MS, PARTITIONS, LedgerServer
 from tests.contract.ledger_model import DONE, Expected, Model
+from tests.contract.ledger_reading import everything, outbox, placed
 from tests.factories import new_task
 
 T = TypeVar("T")
@@ -201,7 +202,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self._stale(self._model.tasks[claim.task_id], forged[detail], "a")
 
     def _stale(self, task: Expected, claim: Claim, step: str) -> None:
-        before = self._everything()
+        before = self._await(everything(self._cf.redis))
         for what in WRITES:
             try:
                 self._await(self._send(claim, what, step))
@@ -210,7 +211,7 @@ class LedgerMachine(RuleBasedStateMachine):
             else:  # only the call that ended this very attempt may be answered again
                 assert what in ("hand_back", *OUTCOMES)
                 assert (claim.fence, claim.claim_id) == (task.fence, self._last_claim(claim.task_id))
-        assert self._everything() == before
+        assert self._await(everything(self._cf.redis)) == before
 
     def _last_claim(self, task_id: str) -> str:
         return str(self._await(self._cf.redis.hget(keys.task(task_id), "ended_by")).decode().partition(":")[0])
@@ -308,7 +309,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def rows_are_as_expected(self) -> None:
         """State, place, fence, attempts, journal and cost of each task, and one outcome a fence."""
         for task_id, task in self._model.tasks.items():
-            row, journal, calls, places = self._await(self._look(task_id, task.type))
+            row, journal, calls, places = self._await(placed(self._cf.redis, task_id, task.type))
             assert (row["state"], int(row["fence"]), int(row["attempts"]), row["stored"]) == (
                 task.state.value, task.fence, task.attempts, str(int(task.stored))
             )  # fmt: skip
@@ -321,19 +322,6 @@ class LedgerMachine(RuleBasedStateMachine):
             assert int(row["input_tokens"]) == sum(call.input_tokens for call in task.calls)
             fences = [fence for fence, _ in task.outcomes]
             assert len(fences) == len(set(fences))
-
-    async def _look(self, task_id: str, worker_type: WorkerType) -> tuple[dict[str, str], Any, int, list[str]]:
-        zsets = {"queued": keys.queued, "delayed": keys.delayed, "running": keys.running, "dead": keys.dead}
-        async with self._cf.redis.pipeline(transaction=True) as pipe:
-            pipe.hgetall(keys.task(task_id))
-            pipe.hgetall(keys.journal(task_id))
-            pipe.llen(keys.calls(task_id))
-            for zset in zsets.values():
-                pipe.zscore(zset(worker_type), task_id)
-            row, journal, calls, *scores = await pipe.execute()
-        decoded = {name.decode(): value.decode() for name, value in row.items()}
-        steps = {name.decode(): value for name, value in journal.items()}
-        return decoded, steps, calls, [name for name, score in zip(zsets, scores, strict=True) if score is not None]
 
     @invariant()
     def totals_are_as_expected(self) -> None:
@@ -351,53 +339,24 @@ class LedgerMachine(RuleBasedStateMachine):
             owned = {raw.decode() for raw in self._await(self._cf.redis.smembers(f"{keys.PREFIX}owned:{worker}"))}
             expected = {id for id, task in self._model.tasks.items() if task.claim and task.claim.worker == worker}
             assert owned == expected
-        assert sorted(self._await(self._outbox())) == sorted(self._model.outbox)
-
-    async def _outbox(self) -> list[tuple[str, int]]:
-        streams = [await self._cf.redis.xrange(keys.outbox(partition)) for partition in range(PARTITIONS)]
-        return [(fields[b"id"].decode(), int(fields[b"fence"])) for stream in streams for _, fields in stream]
+        assert sorted(self._await(outbox(self._cf.redis))) == sorted(self._model.outbox)
 
     # How a refusal is seen to change nothing
 
     def _refused(self, call: Callable[[], Awaitable[Any]], error: type[Exception]) -> None:
-        before = self._everything()
+        before = self._await(everything(self._cf.redis))
         try:
             self._await(call())
         except error:
-            assert self._everything() == before
+            assert self._await(everything(self._cf.redis)) == before
         else:
             raise AssertionError(f"{error.__name__} expected")
 
     def _unchanged(self, call: Callable[[], Awaitable[T]]) -> T:
-        before = self._everything()
+        before = self._await(everything(self._cf.redis))
         answer = self._await(call())
-        assert self._everything() == before
+        assert self._await(everything(self._cf.redis)) == before
         return answer
-
-    def _everything(self) -> dict[bytes, Any]:
-        """The whole ledger by its keys. (DUMP would do, but the order inside of it changes by itself.)"""
-
-        async def read() -> dict[bytes, Any]:
-            names = sorted(await self._cf.redis.keys("*"))
-            async with self._cf.redis.pipeline(transaction=True) as pipe:
-                for name in names:
-                    pipe.type(name)
-                kinds = await pipe.execute()
-                for name, kind in zip(names, kinds, strict=True):
-                    READS[kind](pipe, name)
-                return dict(zip(names, await pipe.execute(), strict=True))
-
-        return self._await(read())
-
-
-READS: dict[bytes, Callable[[Any, bytes], Any]] = {
-    b"string": lambda pipe, name: pipe.get(name),
-    b"hash": lambda pipe, name: pipe.hgetall(name),
-    b"list": lambda pipe, name: pipe.lrange(name, 0, -1),
-    b"set": lambda pipe, name: pipe.smembers(name),
-    b"zset": lambda pipe, name: pipe.zrange(name, 0, -1, withscores=True),
-    b"stream": lambda pipe, name: pipe.xrange(name),
-}
 
 
 def _call(step: str, number: int) -> ModelCall:
