@@ -17,7 +17,7 @@ Argument = str | bytes | int | float
 
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
-    | {"hold", "begin_pass", "reap_leases", "reap_overdue", "cancel", "add_counters"}
+    | {"hold", "begin_pass", "promote", "ring_missing", "reap_leases", "reap_overdue", "cancel", "add_counters"}
 )
 """Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
 

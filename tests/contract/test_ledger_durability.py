@@ -80,12 +80,14 @@ async def test_a_server_without_any_room_still_ends_stores_and_reaps(server: Led
     done, lost, waiting = await server.submitted(), await server.submitted(max_attempts=1), await server.submitted()
     claimed = await server.claimed(done.id)
     await server.claimed(lost.id, "w2")
+    await server.expire_lease("w2")
     await server.redis.config_set("maxmemory", 1)
     try:
         assert await server.ledger.finish(claimed.claim, SUCCESS) is TaskState.SUCCEEDED
         assert await server.ledger.cancel("acme", waiting.id) is TaskState.CANCELLED
-        await server.redis.zrem("cf:lease", "w1")
         assert await server.reaper.lead("r1", 5.0)
+        report = await server.reaper.reap()
+        assert report.taken_back + report.dead == 1
         await server.ledger.add_counters({"store_errors:graph": 1})
         partitions = await server.outbox.acquire("p1", 5.0)
         await server.outbox.settle(await server.outbox.read(partitions, 10, 1_000_000), {})

@@ -256,3 +256,20 @@ async def test_while_the_ledger_is_away_nothing_is_accepted(door: Door) -> None:
     answer = await door.http.post("/tasks", json=SCRAPE)
     assert problem_of(answer, 503)["code"] == "ledger_unavailable"
     assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_a_ledger_that_is_nearly_full_accepts_nothing(door: Door) -> None:
+    door.ledger.full = True
+    assert problem_of(await door.http.post("/tasks", json=SCRAPE), 503)["code"] == "ledger_full"
+    assert queued(door) == 0
+
+
+async def test_a_task_that_no_replica_confirms_may_exist_and_the_client_is_told_what_to_do(door: Door) -> None:
+    door.ledger.replicated = False
+    headers = {"Idempotency-Key": "k1"}
+    problem = problem_of(await door.http.post("/tasks", json=SCRAPE, headers=headers), 503)
+    assert problem["code"] == "not_replicated"
+    assert "Idempotency-Key" in problem["detail"]
+    door.ledger.replicated = True
+    answer = await door.http.post("/tasks", json=SCRAPE, headers=headers)
+    assert (answer.status_code, answer.headers["Idempotent-Replay"], queued(door)) == (202, "true", 1)
