@@ -63,7 +63,7 @@ def test_only_settings_read_the_environment() -> None:
             )
             if attribute or imported:
                 readers.append(name_of(path))
-    assert set(readers) == {"codeforge/settings.py"}
+    assert set(readers) == {"codeforge/settings/environment.py", "codeforge/settings/sources.py"}
 
 
 def test_modules_are_nouns() -> None:

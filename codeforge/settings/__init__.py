@@ -1,0 +1,25 @@
+"""All settings, and the only reader of the environment.
+
+Every field is read from `CODEFORGE_<NAME>`; the names in `BARE_NAMES`, which existing deployments already use, are
+read without the prefix too (the prefixed one wins). `CODEFORGE_SECRETS_DIR` names a directory of files, each called
+after a setting (no prefix, any case) and holding its value, for what is in no variable. Times are in seconds unless
+the name says otherwise.
+"""
+
+from codeforge.settings.environment import process_environment, settings_environment
+from codeforge.settings.groups import WebSettings
+from codeforge.settings.loading import Settings, load_settings
+from codeforge.settings.names import BARE_NAMES, PREFIX, SECRETS_DIR
+from codeforge.settings.values import is_loopback
+
+__all__ = [
+    "BARE_NAMES",
+    "PREFIX",
+    "SECRETS_DIR",
+    "Settings",
+    "WebSettings",
+    "is_loopback",
+    "load_settings",
+    "process_environment",
+    "settings_environment",
+]

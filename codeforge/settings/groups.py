@@ -1,0 +1,195 @@
+"""The settings, grouped by what they are for."""
+
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from codeforge.sentinel import is_sentinel, with_sentinel_password
+from codeforge.settings.values import is_loopback, is_network, split_commas
+from codeforge.worker_types import GENERAL, WorkerType
+
+OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
+OPENROUTER_DEFAULT_MODEL = "openai/gpt-4o-mini"
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
+
+
+class LedgerSettings(BaseSettings):
+    """Redis or Valkey: the broker and the ledger."""
+
+    redis_url: SecretStr | None = None
+    redis_host: str | None = None
+    redis_port: int = Field(default=6379, ge=1, le=65_535)
+    redis_password: SecretStr | None = None  # for `redis_host`; a `redis_url` holds its own
+    redis_sentinel_password: SecretStr | None = None  # the Sentinels' own, for a `redis_url` that names some
+    redis_appendfsync: Literal["everysec", "always"] = "everysec"  # of the embedded server
+    submit_replicas: int = Field(default=0, ge=0, le=16)  # how many must have a task before it is accepted
+    submit_wait_ms: int = Field(default=1_000, ge=1, le=5_000)
+    lease_s: float = Field(default=15.0, ge=1, le=3_600)
+    retention_s: int = Field(default=7 * 86_400, ge=60)
+    outbox_partitions: int = Field(default=4, ge=1, le=64)
+    outbox_max_bytes: int = Field(default=512 * 1024 * 1024, ge=0)  # of unstored results; 0 is no limit
+
+    @property
+    def redis_address(self) -> str:
+        """The URL to connect to; it may hold a password, so it is never logged."""
+        if self.redis_url is not None:
+            address = self.redis_url.get_secret_value()
+            if self.redis_sentinel_password is not None and is_sentinel(address):
+                return with_sentinel_password(address, self.redis_sentinel_password.get_secret_value())
+            return address
+        password = "" if self.redis_password is None else quote(self.redis_password.get_secret_value(), safe="")
+        return f"redis://{password and f':{password}@'}{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
+
+
+class GraphSettings(BaseSettings):
+    """Neo4j, or what speaks its protocol."""
+
+    neo4j_uri: str | None = None
+    neo4j_host: str | None = None
+    neo4j_user: str = "neo4j"
+    neo4j_password: SecretStr | None = None
+    neo4j_database: str | None = None
+
+    @property
+    def neo4j_address(self) -> str:
+        """The URI for the driver."""
+        return self.neo4j_uri or f"bolt://{self.neo4j_host or '127.0.0.1'}:7687"
+
+
+class VectorSettings(BaseSettings):
+    """Qdrant and the embeddings that fill it."""
+
+    qdrant_url: str | None = None
+    qdrant_host: str | None = None
+    qdrant_api_key: SecretStr | None = None
+    qdrant_collection: str = Field(default="codeforge", pattern=r"^[\w-]{1,100}$")
+    embeddings_base_url: str | None = None
+    embeddings_api_key: SecretStr | None = None
+    embeddings_model: str | None = None
+    embeddings_dim: int = Field(default=256, ge=8, le=8_192)
+
+    @property
+    def qdrant_address(self) -> str:
+        """The base URL of Qdrant's REST API."""
+        return self.qdrant_url or f"http://{self.qdrant_host or '127.0.0.1'}:6333"
+
+
+class ModelSettings(BaseSettings):
+    """The OpenAI-compatible model service."""
+
+    openrouter_api_key: SecretStr | None = None
+    llm_base_url: str | None = None
+    llm_api_key: SecretStr | None = None
+    llm_model: str | None = None
+    llm_timeout_s: float = Field(default=300.0, gt=0, le=3_600)
+    llm_max_connections: int = Field(default=500, ge=1, le=10_000)
+
+    @property
+    def model_configured(self) -> bool:
+        """Whether model calls can be made at all."""
+        return self.llm_base_url is not None or self.openrouter_api_key is not None
+
+    @property
+    def model_address(self) -> str:
+        """The base URL that model calls go to."""
+        return self.llm_base_url or OPENROUTER_BASE_URL
+
+    @property
+    def model_key(self) -> SecretStr | None:
+        """The bearer key for `model_address`. OpenRouter's key is sent to OpenRouter only."""
+        return self.llm_api_key if self.llm_base_url is not None else (self.llm_api_key or self.openrouter_api_key)
+
+    @property
+    def model_name(self) -> str | None:
+        """The default model; None asks the service for its list and takes the first."""
+        return self.llm_model or (None if self.llm_base_url is not None else OPENROUTER_DEFAULT_MODEL)
+
+
+class WebSettings(BaseSettings):
+    """Outgoing requests on a client's behalf."""
+
+    allow_private_hosts: CommaList = ()
+    tavily_api_key: SecretStr | None = None
+    tavily_base_url: str = "https://api.tavily.com"
+    exa_api_key: SecretStr | None = None
+    exa_base_url: str = "https://api.exa.ai"
+    zenrows_api_key: SecretStr | None = None
+    zenrows_base_url: str = "https://api.zenrows.com"
+
+    @field_validator("allow_private_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_commas(value)
+
+    @field_validator("allow_private_hosts")
+    @classmethod
+    def _hosts_or_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for number, entry in enumerate(value, start=1):
+            if "/" in entry and not is_network(entry):
+                raise ValueError(f"entry {number} is no network")
+        return value
+
+
+class WorkerSettings(BaseSettings):
+    """A worker process."""
+
+    worker_type: str = "general"
+    max_concurrent_tasks: int = Field(default=100, ge=1, le=10_000)
+    max_agents: int | None = Field(default=None, ge=1)
+    worker_max_memory_mb: int | None = Field(default=None, ge=128)
+    drain_s: float = Field(default=25.0, ge=0, le=3_600)
+
+    @field_validator("worker_type")
+    @classmethod
+    def _known_type(cls, value: str) -> str:
+        known = (GENERAL, *WorkerType)
+        if value not in known:
+            raise ValueError(f"expected {', '.join(known)}")
+        return value
+
+
+class ApiSettings(BaseSettings):
+    """The front door."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8080, ge=0, le=65_535)
+    api_keys: Annotated[dict[str, SecretStr], NoDecode] = {}
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _parse_keys(cls, value: Any) -> Any:
+        """`tenant:sha256hex` pairs, comma-separated, to hash -> tenant."""
+        if not isinstance(value, str):
+            return value
+        keys: dict[str, str] = {}
+        for pair in split_commas(value):
+            tenant, _, digest = pair.partition(":")
+            digest = digest.lower()
+            if not tenant or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+                raise ValueError("expected tenant:sha256hex, comma-separated")
+            keys[digest] = tenant
+        return keys
+
+    @model_validator(mode="after")
+    def _loopback_without_keys(self) -> Self:
+        if not self.api_keys and not is_loopback(self.api_host):
+            raise ValueError("API_HOST is not a loopback address, which needs API_KEYS (tenant:sha256hex)")
+        return self
+
+
+class FlowerSettings(BaseSettings):
+    """Flower, as `codeforge flower` starts it."""
+
+    flower_host: str = "127.0.0.1"
+    flower_port: int = Field(default=5555, ge=1, le=65_535)
+    flower_basic_auth: SecretStr | None = None  # user:password
+
+    @field_validator("flower_basic_auth")
+    @classmethod
+    def _user_and_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all(value.get_secret_value().partition(":")):
+            raise ValueError("expected user:password")
+        return value

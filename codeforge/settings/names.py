@@ -1,0 +1,13 @@
+"""How settings are spelled outside this program."""
+
+PREFIX = "CODEFORGE_"
+SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
+
+BARE_NAMES = frozenset(
+    {
+        "REDIS_URL", "REDIS_HOST", "NEO4J_URI", "NEO4J_HOST", "NEO4J_USER", "NEO4J_PASSWORD",
+        "QDRANT_URL", "QDRANT_HOST", "QDRANT_API_KEY", "OPENROUTER_API_KEY", "TAVILY_API_KEY", "EXA_API_KEY",
+        "ZENROWS_API_KEY", "WORKER_TYPE", "MAX_CONCURRENT_TASKS", "MAX_AGENTS", "SCALABILITY_MODE", "PHASE",
+        "FEDERATION_ENABLED",
+    }
+)  # fmt: skip

@@ -1,0 +1,28 @@
+"""Parts of settings' values."""
+
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+
+def split_commas(value: Any) -> Any:
+    """`"a, b"` to `("a", "b")`; anything but a string is returned as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def is_network(text: str) -> bool:
+    """Whether `text` is a network, or an address."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether binding `host` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
