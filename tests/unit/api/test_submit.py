@@ -10,6 +10,7 @@ from fastapi import Request
 
 from codeforge.api.body import MAX_BODY_BYTES, MAX_DISCARDED_BYTES, read_body
 from codeforge.errors import BadRequest
+from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.memory.state import Message
 from codeforge.worker_types import WorkerType
 from tests.unit.api.door import SCRAPE, Door, opened, problem_of
@@ -273,3 +274,15 @@ async def test_a_task_that_no_replica_confirms_may_exist_and_the_client_is_told_
     door.ledger.replicated = True
     answer = await door.http.post("/tasks", json=SCRAPE, headers=headers)
     assert (answer.status_code, answer.headers["Idempotent-Replay"], queued(door)) == (202, "true", 1)
+
+
+async def test_full_outbox_is_503_until_the_stores_have_caught_up() -> None:
+    ledger = MemoryLedger(outbox_max_bytes=40)
+    async with opened(ledger) as door:
+        task_id = await door.submitted()
+        await door.finished(task_id)
+        answer = await door.http.post("/tasks", json=SCRAPE)
+        assert problem_of(answer, 503)["code"] == "outbox_full"
+        assert int(answer.headers["Retry-After"]) > 0
+        await ledger.settle(await ledger.read(range(4), 10, 1 << 20), {})
+        await door.submitted()
