@@ -178,7 +178,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Two tasks run from the start."""
         for worker in WORKERS[:2]:
             self.renew(worker)
-        return multiple(*(self.claim(self._submit(new_task(max_attempts=2), None), worker) for worker in (first, "w2")))
+        workers = {1: first, 2: "w2"}  # by the tasks' attempts
+        return multiple(*(self.claim(self._submit(new_task(max_attempts=n), None), workers[n]) for n in workers))
 
     @rule(claim=claims, what=st.sampled_from(WRITES), step=st.sampled_from(("a", "b")))
     def write(self, claim: Claim, what: str, step: str) -> None:
@@ -188,8 +189,19 @@ class LedgerMachine(RuleBasedStateMachine):
             self._stale(task, claim, step)
             return
         self._accepted(task, claim, what, step)
-        if what in ("hand_back", *OUTCOMES):
-            self._unchanged(lambda: self._send(claim, what, step))  # repeated, because its answer was lost
+        if what in ("step", "call", "hand_back", *OUTCOMES):
+            # Repeated, because its answer was lost; a step's second value, which is another, does not count.
+            self._unchanged(lambda: self._send(claim, what, step))
+        if what == "succeeded":
+            self._refused(lambda: self._cf.ledger.replay("acme", claim.task_id), StateConflict)
+
+    @rule(claim=claims, what=st.sampled_from(("retry", "hand_back", "succeeded")))
+    def end_what_was_cancelled(self, claim: Claim, what: str) -> None:
+        """The client's word comes just before the worker's."""
+        task = self._model.tasks[claim.task_id]
+        if task.claim == claim:
+            self.cancel(claim.task_id)
+            self._accepted(task, claim, what, "a")
 
     @rule(claim=claims, detail=st.sampled_from(("claim id", "next fence", "fence before")))
     def forge(self, claim: Claim, detail: str) -> None:

@@ -272,7 +272,7 @@ def poison_agents(rig: Rig, load: Load, _: Figures) -> str:
 ORDERED = {"module": "tests.faults.worker"}
 
 SCENARIOS = (
-    Scenario("worker SIGKILL", worker_killed, Load(300, 20.0, 6), Load(40, 3.0, 2), options={"workers": 2}),
+    Scenario("worker SIGKILL", worker_killed, Load(300, 10.0, 1), Load(40, 3.0, 2), options={"workers": 2}),
     *(
         Scenario(
             f"SIGKILL {point.replace('-', ' ')}",
