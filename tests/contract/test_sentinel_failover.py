@@ -35,8 +35,8 @@ pytestmark = pytest.mark.anyio
 
 T = TypeVar("T")
 
-BACK_S = 15.0
-"""Half a second until the master counts as dead, about one more for the election, and the retries' pauses."""
+BACK_S = 75.0
+"""A Sentinel that was kept from running for two seconds trusts nothing for thirty (its TILT mode)."""
 
 
 @pytest.fixture
