@@ -171,11 +171,13 @@ class LedgerContext:
 
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """See `AgentContext.emit`."""
+        self._control.raise_if_cancelled()
         text = orjson.dumps(dict(data))
         await patiently(lambda: self._ledger.emit(self._claim, kind, text))
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
         """See `AgentContext.progress`."""
+        self._control.raise_if_cancelled()
         progress = Progress(done, total, note[:200])
         await patiently(lambda: self._ledger.progress(self._claim, progress))
         # A long agent without a step would otherwise starve others that share the loop.

@@ -55,8 +55,14 @@ class AttemptControl:
         if self._task is not None and not self._task.done():
             self._task.cancel()
 
+    def raise_if_cancelled(self) -> None:
+        """Raises CancelledError once the client has cancelled, should a library on the way have swallowed the first."""
+        if self.reason is StopReason.CANCELLED:
+            raise asyncio.CancelledError
+
     async def __aenter__(self) -> None:
         """Enters a step: not before the lease holds, and never while the attempt stops."""
+        self.raise_if_cancelled()
         while not self._lease.holds and not self.stopping:  # noqa: ASYNC110 - it is renewed by another thread
             await asyncio.sleep(LEASE_POLL_S)  # the time limit of the attempt bounds this
         if self.stopping:

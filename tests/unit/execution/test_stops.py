@@ -167,6 +167,25 @@ async def test_outcome_of_an_attempt_that_no_longer_owns_the_task_is_dropped() -
     assert [entry["event"] for entry in logs] == ["outcome_refused"]
 
 
+async def test_cancellation_that_was_swallowed_on_the_way_still_ends_the_attempt() -> None:
+    bench, begun, swallowed = Bench(), asyncio.Event(), asyncio.Event()
+
+    async def act(ctx: AgentContext) -> ResultModel:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            swallowed.set()
+        await ctx.progress(1, 2)
+        return EMPTY
+
+    run = Run(bench, await bench.claim(), act)
+    await begun.wait()
+    run.control.stop(StopReason.CANCELLED)
+    assert (await run.end()).state is TaskState.CANCELLED
+    assert swallowed.is_set()
+
+
 async def test_no_step_begins_while_the_lease_does_not_hold() -> None:
     now = [0.0]
     lease = Lease(10, lambda: now[0])
