@@ -106,7 +106,7 @@ class WorkerRuntime:
         if self._stopping or not self._lease.holds:
             return  # not claimed: the reaper rings again for it
         try:
-            claimed = await self._ledger.claim(task_id, self.worker_id, secrets.token_hex(8))
+            claimed = await self._ledger.claim(task_id, self.worker_id, secrets.token_hex(8), solo=self._solo.free)
         except (LedgerUnavailable, StaleClaim) as error:
             log.warning("claim_failed", task_id=task_id, error=error.code)
             return

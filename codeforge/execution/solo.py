@@ -23,7 +23,7 @@ from codeforge.worker_types import WorkerType
 
 log = logger(__name__)
 
-AT_ONCE = 2
+AT_ONCE = 4
 """Suspects that one worker process runs at the same time; each costs a whole interpreter."""
 
 OVERTIME_S = 5.0
@@ -52,6 +52,11 @@ class SoloRunner:
         self._ledger = ledger
         self._command = command
         self._slots = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def free(self) -> bool:
+        """Whether a suspect that is claimed now would run at once."""
+        return not self._slots.locked()
 
     async def run(self, claimed: ClaimedTask, control: AttemptControl) -> None:
         """Runs to an outcome, as `AttemptRunner.run` does. Raises LedgerUnavailable when it could not be handed in."""

@@ -180,8 +180,9 @@ class Ledger(Protocol):
         """A dead, failed or cancelled task again, journal and fence kept. Raises TaskNotFound, StateConflict."""
         ...
 
-    async def claim(self, task_id: str, worker: str, claim_id: str) -> ClaimedTask | None:
-        """None when there is nothing to do: not queued, not due, or gone. Raises StaleClaim without a live lease."""
+    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
+        """None when there is nothing to do: not queued, not due, or gone; or a suspect, where `solo` says that the
+        worker cannot run one alone now. Raises StaleClaim without a live lease."""
         ...
 
     async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:

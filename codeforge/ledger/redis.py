@@ -161,9 +161,9 @@ class RedisLedger:
             await self._scripts.run("replay", [task_id, tenant, *by_priority(self._bells, task.type)]), "replayed"
         )
 
-    async def claim(self, task_id: str, worker: str, claim_id: str) -> ClaimedTask | None:
+    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
         """See `Ledger.claim`."""
-        reply = await self._scripts.run("claim", [task_id, worker, claim_id])
+        reply = await self._scripts.run("claim", [task_id, worker, claim_id, int(solo)])
         if reply[0] == b"no_lease":
             raise StaleClaim("the worker holds no lease")
         if reply[0] != b"claimed":

@@ -11,7 +11,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from codeforge.errors import LedgerFull, LedgerUnavailable
-from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_EVENTS
+from codeforge.ledger.keys import COMPANY_CRASHES, HISTOGRAM_BOUNDS_MS, MAX_EVENTS
 
 Argument = str | bytes | int | float
 
@@ -33,6 +33,7 @@ def script_text(name: str) -> str:
             f"#!lua {flags}".rstrip(),
             f"local BOUNDS_MS = {{{bounds}}}",
             f"local MAX_EVENTS = {MAX_EVENTS}",
+            f"local COMPANY_CRASHES = {COMPANY_CRASHES}",
             (folder / "common.lua").read_text(),
             (folder / f"{name}.lua").read_text(),
         )

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from codeforge.errors import StaleClaim
+from codeforge.ledger.keys import COMPANY_CRASHES
 from codeforge.ledger.memory.state import Message
 from codeforge.ledger.port import Outcome, TaskFilter
 from codeforge.task import TaskState
@@ -29,16 +30,21 @@ async def test_task_that_a_worker_died_with_alone_is_taken_back_or_dead(cf: Ledg
     assert (dead.state, dead.error and dead.error.code) == (TaskState.DEAD, "worker_lost")
 
 
-async def test_crash_in_company_costs_no_attempt_and_the_second_one_makes_suspects(cf: LedgerEngine) -> None:
+async def test_crash_in_company_costs_no_attempt_and_some_of_them_make_suspects(cf: LedgerEngine) -> None:
     tasks = [await cf.submitted(max_attempts=1) for _ in range(3)]
-    for crash in (1, 2):
+    for crash in range(1, COMPANY_CRASHES + 1):
         for task in tasks:
             assert not (await cf.claimed(task.id)).task.solo
         await cf.expire_lease("w1")
         report = await cf.reaper.reap()
         assert (report.taken_back, report.dead) == (3, 0)
         got = await cf.ledger.get("acme", tasks[0].id)
-        assert (got.state, got.attempts, got.solo, got.reasons) == (TaskState.QUEUED, 0, crash == 2, b"[]")
+        assert (got.state, got.attempts, got.solo, got.reasons) == (
+            TaskState.QUEUED,
+            0,
+            crash == COMPANY_CRASHES,
+            b"[]",
+        )
 
 
 async def test_dead_task_tells_why_each_attempt_ended(cf: LedgerEngine) -> None:
@@ -62,6 +68,7 @@ async def test_suspect_runs_alone_from_then_on(cf: LedgerEngine) -> None:
     await cf.ledger.hand_back(claimed.claim)
     with pytest.raises(StaleClaim):
         await cf.ledger.suspect(claimed.claim)
+    assert await cf.ledger.claim(task.id, "w1", "a full worker's", solo=False) is None
     assert (await cf.claimed(task.id)).task.solo
 
 

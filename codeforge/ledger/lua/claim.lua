@@ -1,4 +1,4 @@
--- ARGV: id, worker, claim id. Answers {'claimed', row (HGETALL), journal (HGETALL)}, {'nothing'} or {'no_lease'}.
+-- ARGV: id, worker, claim id, '1' when the worker can run a suspect alone now. Answers {'claimed', row (HGETALL), journal (HGETALL)}, {'nothing'} or {'no_lease'}.
 local id, worker, claim = ARGV[1], ARGV[2], ARGV[3]
 local now = now_ms()
 local lease = redis.call('ZSCORE', 'cf:lease', worker)
@@ -12,6 +12,8 @@ if state == 'running' and row[3] == claim then
 end
 local queued_at = worker_type and redis.call('ZSCORE', 'cf:queued:' .. worker_type, id)
 if state ~= 'queued' or not queued_at then return {'nothing'} end
+-- A suspect that would only wait in the worker stays in the queue: its time runs from the claim.
+if ARGV[4] ~= '1' and redis.call('HGET', key, 'solo') == '1' then return {'nothing'} end
 
 redis.call('HINCRBY', key, 'fence', 1)
 local attempts = redis.call('HINCRBY', key, 'attempts', 1)

@@ -7,7 +7,7 @@ local now = now_ms()
 local taken, dead, left = 0, 0, limit
 
 -- A process that dies with many tasks aboard says nothing about any one of them: their attempts cost nothing. A task
--- that was aboard of two such crashes runs alone from then on, and only a crash alone counts.
+-- that was aboard of COMPANY_CRASHES of them runs alone from then on, and only a crash alone counts.
 local function take_back(id, alone)
   local key = task_key(id)
   local row = redis.call('HMGET', key, 'type', 'priority', 'attempts', 'max_attempts', 'cancel')
@@ -23,7 +23,7 @@ local function take_back(id, alone)
   else
     redis.call('HINCRBY', key, 'attempts', -1)
     crashes = redis.call('HINCRBY', key, 'crashes', 1)
-    if crashes >= 2 then redis.call('HSET', key, 'solo', 1) end
+    if crashes >= COMPANY_CRASHES then redis.call('HSET', key, 'solo', 1) end
   end
   if alone and tonumber(row[3]) >= tonumber(row[4]) then
     set_error(id, 'worker_lost', 'the worker stopped answering while it ran the last attempt', '1')

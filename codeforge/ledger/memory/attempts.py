@@ -16,7 +16,7 @@ HANDED_BACK = ":handed_back"
 class MemoryAttempts(MemoryState):
     """Leases, claims, and the writes of a running task."""
 
-    async def claim(self, task_id: str, worker: str, claim_id: str) -> ClaimedTask | None:
+    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
         """See `Ledger.claim`."""
         await self._reached()
         now = self.now_ms()
@@ -27,6 +27,8 @@ class MemoryAttempts(MemoryState):
             return None
         if row.task.state is TaskState.RUNNING and row.claim_id == claim_id:
             return _claimed(row)
+        if row.task.solo and not solo:
+            return None
         queued_at = self.queued[row.task.type].pop(task_id, None)
         if queued_at is None:
             return None

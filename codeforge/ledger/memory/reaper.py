@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from codeforge.ledger.keys import MAX_PER_CALL
+from codeforge.ledger.keys import COMPANY_CRASHES, MAX_PER_CALL
 from codeforge.ledger.memory.state import MemoryState, Row, oldest
 from codeforge.ledger.port import ReapReport
 from codeforge.ledger.reaper import OUTAGE_GAP_MS, OVERDUE_GRACE_MS, RING_GRACE_MS, RING_LONGEST_MS
@@ -10,7 +10,6 @@ from codeforge.task import TaskFailure, TaskState
 from codeforge.worker_types import Priority, WorkerType, queue_name
 
 LEADER = "reaper"
-COMPANY_CRASHES = 2
 
 
 class MemoryReaper(MemoryState):

@@ -188,8 +188,8 @@ class SlowClaim(MemoryLedger):
         super().__init__()
         self.claimed, self.answer = asyncio.Event(), asyncio.Event()
 
-    async def claim(self, task_id: str, worker: str, claim_id: str) -> ClaimedTask | None:
-        claimed = await super().claim(task_id, worker, claim_id)
+    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
+        claimed = await super().claim(task_id, worker, claim_id, solo=solo)
         self.claimed.set()
         await self.answer.wait()
         return claimed
