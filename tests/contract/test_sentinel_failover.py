@@ -71,6 +71,7 @@ async def test_calls_reads_that_wait_and_the_outbox_go_on_after_a_failover(repli
         waiting = asyncio.create_task(ledger.events("acme", first.id, known.id, 5_000))
         projector = asyncio.create_task(outbox.wait([0], 5.0))
         with replicated.client(former) as client:  # what the master has, the replica has
+            client.set("barrier", 1)  # WAIT concerns the writes of its own connection, and those before them
             assert client.wait(1, 5_000) == 1
             await asyncio.to_thread(
                 wait_until, lambda: client.info("clients")["blocked_clients"] == 2, "two reads that wait"
