@@ -13,7 +13,10 @@
     │   ├── Unauthorized             401
     │   ├── TaskNotFound             404
     │   ├── IdempotencyConflict      409
-    │   └── StateConflict            409 the task's state does not allow it
+    │   ├── StateConflict            409 the task's state does not allow it
+    │   └── TooMuch                  429 too much at once; says when to come back
+    │       ├── TenantQueueFull          as many tasks of the tenant wait as may
+    │       └── RateLimited              faster than the tenant's rate
     ├── Unavailable              503, try again later
     │   ├── ModelNotConfigured
     │   ├── LedgerUnavailable
@@ -133,6 +136,26 @@ class StateConflict(RequestError):
 
     code = "state_conflict"
     status = 409
+
+
+class TooMuch(RequestError):
+    """The tenant wants more than it may have now. `retry_after_s` is when to come back, in whole seconds."""
+
+    code = "too_much"
+    status = 429
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: int = 10) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TenantQueueFull(TooMuch):
+    code = "tenant_queue_full"
+
+
+class RateLimited(TooMuch):
+    code = "rate_limited"
 
 
 class Unavailable(CodeForgeError):

@@ -46,6 +46,7 @@ COUNTERS = (
 )
 
 HISTOGRAMS = {
+    "held": ("codeforge_task_held_seconds", "From queued to let through by the caps.", "type"),
     "wait": ("codeforge_task_queue_wait_seconds", "From queued to claimed.", "type"),
     "duration": ("codeforge_task_duration_seconds", "From the last claim to the end.", "type"),
     "projection": ("codeforge_projection_seconds", "Writing one batch to a store.", "store"),
@@ -80,12 +81,21 @@ class LedgerMetrics:
         batch.add_metric([], int(counters.get("batch:count", 0)), counters.get("batch:tasks", 0.0))
         yield batch
 
+    def _held(self) -> Metric:
+        """No label for the tenant: there may be any number of them."""
+        gauge = GaugeMetricFamily("codeforge_tasks_held", "Tasks that wait for a cap.", labels=["type", "cap"])
+        for worker_type, depth in self._snapshot.depths.items():
+            gauge.add_metric([worker_type.value, "tenant"], depth.held_by_tenant)
+            gauge.add_metric([worker_type.value, "agents"], depth.held - depth.held_by_tenant)
+        return gauge
+
     def _gauges(self) -> Iterator[Metric]:
         for field, (name, text) in GAUGES.items():
             gauge = GaugeMetricFamily(name, text, labels=["type"])
             for worker_type, depth in self._snapshot.depths.items():
                 gauge.add_metric([worker_type.value], getattr(depth, field))
             yield gauge
+        yield self._held()
         yield GaugeMetricFamily(
             "codeforge_outbox_lag", "Finished tasks that await their projection.", self._snapshot.outbox_entries
         )

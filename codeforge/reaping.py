@@ -42,11 +42,12 @@ class Reaper:
                 taken_back=report.taken_back,
                 dead=report.dead,
                 timed_out=report.timed_out,
+                released=report.released,
             )
         self._passes += 1
         if self._forgetting or self._passes % FORGET_EVERY == 0:
             self._forgetting = await self._ledger.forget() >= MAX_PER_CALL
-        if not (report.promoted or report.taken_back):
+        if not (report.promoted or report.taken_back or report.released):
             await self._background.pause(PASS_S)
 
     async def step_down(self) -> None:

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 
-from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable, Unauthorized, Unavailable
+from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable, TooMuch, Unauthorized, Unavailable
 from codeforge.logs import logger
 
 log = logger(__name__)
@@ -33,7 +33,10 @@ def problem_of(error: CodeForgeError) -> Response:
     if isinstance(error, InvalidInput):
         detail = f"{error.field}: {error.message}"
         return problem(error.status, error.code, detail, field=error.field)
-    return problem(error.status, error.code, error.message)
+    response = problem(error.status, error.code, error.message)
+    if isinstance(error, TooMuch):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def install_problems(app: FastAPI, ledger_errors: Counter) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from codeforge.ledger.scripts import Argument
 from codeforge.worker_types import Priority, WorkerType
 
 
@@ -17,20 +16,3 @@ class Bell:
 
 
 Bells = Mapping[tuple[WorkerType, Priority], Bell]
-
-
-def by_priority(bells: Bells, worker_type: WorkerType) -> list[Argument]:
-    """(priority, queue, template)... of one type, as scripts take it."""
-    args: list[Argument] = []
-    for priority in Priority:
-        bell = bells[worker_type, priority]
-        args += [priority.value, bell.queue, bell.template]
-    return args
-
-
-def all_bells(bells: Bells) -> list[Argument]:
-    """(type, priority, queue, template)... of every type."""
-    args: list[Argument] = []
-    for (worker_type, priority), bell in bells.items():
-        args += [worker_type.value, priority.value, bell.queue, bell.template]
-    return args

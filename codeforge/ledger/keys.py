@@ -6,6 +6,7 @@ PREFIX = "cf:"
 
 STATS = f"{PREFIX}stats"
 LEASES = f"{PREFIX}lease"
+HELD = f"{PREFIX}held"
 WORKERS = f"{PREFIX}workers"
 TENANTS = f"{PREFIX}tenants"
 REAPER_LEADER = f"{PREFIX}reaper"
@@ -70,6 +71,16 @@ def running(worker_type: WorkerType) -> str:
 def delayed(worker_type: WorkerType) -> str:
     """Tasks that wait for a time; the score is that time, in milliseconds."""
     return f"{PREFIX}delayed:{worker_type}"
+
+
+def held(worker_type: WorkerType, tenant: str | None = None) -> str:
+    """Tasks that wait for a cap, the deployment's or a tenant's; the score is their turn."""
+    return f"{PREFIX}held:{worker_type}" + (f":{tenant}" if tenant else "")
+
+
+def tenant_figures(tenant: str) -> str:
+    """How many tasks of the tenant run, wait, and wait for a worker: name -> count."""
+    return f"{PREFIX}tenant:{tenant}"
 
 
 def dead(worker_type: WorkerType) -> str:

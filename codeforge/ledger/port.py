@@ -100,7 +100,9 @@ class WorkerRecord:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """One type's figures. `oldest_queued_s` is 0.0 for an empty queue; `workers` and `slots` count live leases."""
+    """One type's figures. `queued` tasks could run if a worker had a slot, `held` ones wait for a cap, `held_by_tenant`
+    of those for their tenant's. `oldest_queued_s` is of `queued` ones, 0.0 for none; `workers` and `slots` count live
+    leases."""
 
     queued: int
     running: int
@@ -109,6 +111,8 @@ class QueueDepth:
     workers: int
     slots: int
     oldest_queued_s: float
+    held: int = 0
+    held_by_tenant: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +129,19 @@ class LedgerSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class ReapReport:
-    """What one reaper pass did: counts of tasks."""
+    """What one reaper pass did: counts of tasks. `released` went on because a cap was raised or lifted."""
 
     rung: int = 0
     promoted: int = 0
     taken_back: int = 0
     dead: int = 0
     timed_out: int = 0
+    released: int = 0
 
     @property
     def busy(self) -> bool:
         """Whether anything was done, so that the next pass should follow at once."""
-        return any((self.rung, self.promoted, self.taken_back, self.dead, self.timed_out))
+        return any((self.rung, self.promoted, self.taken_back, self.dead, self.timed_out, self.released))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +163,10 @@ class Ledger(Protocol):
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
         """All or none: rows, places in their queues and Celery messages in one step.
 
-        Raises IdempotencyConflict, UnknownParent for a parent that the tenant does not have, OutboxFull while
-        too much waits to be stored, LedgerFull when the memory is nearly full; and, with the tasks written all the
-        same, NotReplicated when too few replicas confirm them in time.
+        All are of one tenant. Raises IdempotencyConflict, UnknownParent for a parent that the tenant does not have,
+        TenantQueueFull when more would wait than it may have, OutboxFull while too much waits to be stored, LedgerFull
+        when the memory is nearly full; and, with the tasks written all the same, NotReplicated when too few replicas
+        confirm them in time.
         """
         ...
 
@@ -177,11 +183,13 @@ class Ledger(Protocol):
         ...
 
     async def replay(self, tenant: str, task_id: str) -> TaskState:
-        """A dead, failed or cancelled task again, journal and fence kept. Raises TaskNotFound, StateConflict."""
+        """A dead, failed or cancelled task again, journal and fence kept. Raises TaskNotFound, StateConflict,
+        TenantQueueFull."""
         ...
 
     async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
-        """None when there is nothing to do: not queued, not due, or gone; or a suspect, where `solo` says that the
+        """None when there is nothing to do: not queued, not due, gone, or over a cap, where it costs nothing and the
+        task is rung for when there is room; or a suspect, where `solo` says that the
         worker cannot run one alone now. Raises StaleClaim without a live lease."""
         ...
 

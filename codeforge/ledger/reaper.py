@@ -4,7 +4,8 @@ from redis.asyncio import Redis
 
 from codeforge.identity import made_at_ms
 from codeforge.ledger import keys
-from codeforge.ledger.bells import Bells, all_bells, by_priority
+from codeforge.ledger.admission import NO_CAPS, Caps, constants
+from codeforge.ledger.bells import Bells
 from codeforge.ledger.port import ReapReport
 from codeforge.ledger.scripts import Scripts, answer
 from codeforge.worker_types import WorkerType
@@ -23,13 +24,21 @@ OUTAGE_GAP_MS = 5_000
 class RedisReaperLedger:
     """`ReaperLedger` on one Redis."""
 
-    def __init__(self, redis: Redis, bells: Bells, *, partitions: int, lease_s: float, retention_s: int = 0) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        bells: Bells,
+        *,
+        partitions: int,
+        lease_s: float,
+        retention_s: int = 0,
+        caps: Caps = NO_CAPS,
+    ) -> None:
         """What is younger than `retention_s` seconds is not looked at for having expired."""
         self._redis = redis
         self._retention_ms = retention_s * 1000
         self._looked_at: dict[str, int] = {}
-        self._scripts = Scripts(redis)
-        self._bells = bells
+        self._scripts = Scripts(redis, constants(caps, bells))
         self._partitions = partitions
         self._lease_ms = int(lease_s * 1000)
 
@@ -47,18 +56,16 @@ class RedisReaperLedger:
         promoted = rung = timed_out = taken = dead = 0
         judging = await self._scripts.run("begin_pass", [self._lease_ms, OUTAGE_GAP_MS])
         for worker_type in WorkerType:
-            bells = by_priority(self._bells, worker_type)
             if judging:
                 timed_out += await self._scripts.run(
                     "reap_overdue", [worker_type.value, limit, OVERDUE_GRACE_MS, self._partitions]
                 )
-            promoted += await self._scripts.run("promote", [worker_type.value, limit, *bells])
-            rung += await self._scripts.run(
-                "ring_missing", [worker_type.value, limit, RING_GRACE_MS, RING_LONGEST_MS, *bells]
-            )
+            promoted += await self._scripts.run("promote", [worker_type.value, limit])
+            rung += await self._scripts.run("ring_missing", [worker_type.value, limit, RING_GRACE_MS, RING_LONGEST_MS])
         if judging:
-            taken, dead = await self._scripts.run("reap_leases", [limit, self._partitions, *all_bells(self._bells)])
-        return ReapReport(rung=rung, promoted=promoted, taken_back=taken, dead=dead, timed_out=timed_out)
+            taken, dead = await self._scripts.run("reap_leases", [limit, self._partitions])
+        released = await self._scripts.run("open_gates", [limit])
+        return ReapReport(rung, promoted, taken, dead, timed_out, released)
 
     async def forget(self) -> int:
         """See `ReaperLedger.forget`."""

@@ -18,7 +18,8 @@ from codeforge.errors import (
     UnknownParent,
 )
 from codeforge.ledger import keys
-from codeforge.ledger.bells import Bells, by_priority
+from codeforge.ledger.admission import NO_CAPS, Caps, constants, queue_full
+from codeforge.ledger.bells import Bells
 from codeforge.ledger.headroom import MAX_AGE_S, Headroom
 from codeforge.ledger.port import (
     NOT_CONFIRMED,
@@ -35,7 +36,6 @@ from codeforge.ledger.rows import RESULT_FIELDS, SUMMARY_FIELDS, call_text, from
 from codeforge.ledger.scripts import Argument, Replication, Scripts, answer
 from codeforge.ledger.snapshot import read_snapshot
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskState
-from codeforge.worker_types import Priority, WorkerType
 
 PAGE_SCAN = 200
 """Rows read at a time while a filtered list is filled."""
@@ -62,13 +62,14 @@ class RedisLedger:
         outbox_max_bytes: int = 0,
         replication: Replication = NOT_REPLICATED,
         headroom_age_s: float = MAX_AGE_S,
+        caps: Caps = NO_CAPS,
     ) -> None:
         """`outbox_max_bytes` of results that await their projection refuse submissions; 0 is no limit. A submission is
         answered when `replication` is; what is known of the memory is `headroom_age_s` seconds old at most."""
         self._redis = redis
         self._blocking = blocking
-        self._scripts = Scripts(redis)
-        self._bells = bells
+        self._scripts = Scripts(redis, constants(caps, bells))
+        self._caps = caps
         self._partitions = partitions
         self._lease_ms = int(lease_s * 1000)
         self._retention_s = retention_s
@@ -87,6 +88,8 @@ class RedisLedger:
             raise OutboxFull("too many results wait for the stores; nothing was accepted")
         if status == b"no_parent":
             raise UnknownParent(rest[0] - 1)
+        if status == b"queue_full":
+            raise queue_full(self._caps, tasks[0].tenant)
         if not replicated:
             raise NotReplicated(NOT_CONFIRMED)
         now, *raw = rest
@@ -95,17 +98,11 @@ class RedisLedger:
         return Submission(ids, replayed=status == b"replayed" and ids[0] != tasks[0].id, created_at=now)
 
     def _submission(self, tasks: Sequence[NewTask], idempotency: Idempotency | None) -> list[Argument]:
-        wanted: list[tuple[WorkerType, Priority]] = list({(task.type, task.priority): None for task in tasks})
         idem_key = f"{keys.PREFIX}idem:{tasks[0].tenant}:{idempotency.key}" if idempotency else ""
         args: list[Argument] = [idem_key, idempotency.body_hash if idempotency else "", self._retention_s]
-        args += [self._outbox_max_bytes, len(wanted)]
-        for place in wanted:
-            bell = self._bells[place]
-            args += [bell.queue, bell.template]
-        args.append(len(tasks))
+        args += [self._outbox_max_bytes, len(tasks)]
         for task in tasks:
-            queue_number = wanted.index((task.type, task.priority)) + 1
-            args += [task.id, task.tenant, task.type.value, task.priority.value, queue_number, task.input, task.labels]
+            args += [task.id, task.tenant, task.type.value, task.priority.value, task.input, task.labels]
             args += [task.parent_id or "", task.timeout_s, task.max_attempts, int(task.delay_s * 1000)]
         return args
 
@@ -156,10 +153,10 @@ class RedisLedger:
 
     async def replay(self, tenant: str, task_id: str) -> TaskState:
         """See `Ledger.replay`."""
-        task = await self.get(tenant, task_id)
-        return _decided(
-            await self._scripts.run("replay", [task_id, tenant, *by_priority(self._bells, task.type)]), "replayed"
-        )
+        reply = await self._scripts.run("replay", [task_id, tenant])
+        if reply[0] == b"queue_full":
+            raise queue_full(self._caps, tenant)
+        return _decided(reply, "replayed")
 
     async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
         """See `Ledger.claim`."""
@@ -205,11 +202,7 @@ class RedisLedger:
 
     async def hand_back(self, claim: Claim) -> None:
         """See `Ledger.hand_back`."""
-        priority = await answer(self._redis.hget(keys.task(claim.task_id), "priority"))
-        if priority is None:
-            raise StaleClaim("the task is gone")
-        bell = self._bells[claim.type, Priority(priority.decode())]
-        await self._fenced("hand_back", claim, [bell.queue, bell.template, self._partitions])
+        await self._fenced("hand_back", claim, [self._partitions])
 
     async def _fenced(self, script: str, claim: Claim, args: Sequence[Argument]) -> Any:
         reply = await self._scripts.run(script, [claim.task_id, claim.fence, claim.claim_id, *args])

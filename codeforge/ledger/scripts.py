@@ -18,13 +18,20 @@ Argument = str | bytes | int | float
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
     | {"hold", "begin_pass", "promote", "ring_missing", "reap_leases", "reap_overdue", "cancel", "add_counters"}
+    | {"open_gates"}
 )
 """Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
+
+SHARED = ("common", "places", "endings")
+"""What comes before a script's own lines, in this order: each builds on those before it."""
+
+NO_CONSTANTS = ""
 
 
 @cache
 def script_text(name: str) -> str:
-    """The whole text of a script: flags, constants, the shared functions, its own lines."""
+    """The whole text of a script: flags, constants, the shared functions, its own lines. Those of a deployment
+    (`admission.constants`) go after its first line."""
     folder = files("codeforge.ledger") / "lua"
     bounds = ",".join(str(bound) for bound in HISTOGRAM_BOUNDS_MS)
     flags = "flags=allow-oom" if name in RUN_WHEN_FULL else ""
@@ -34,7 +41,7 @@ def script_text(name: str) -> str:
             f"local BOUNDS_MS = {{{bounds}}}",
             f"local MAX_EVENTS = {MAX_EVENTS}",
             f"local COMPANY_CRASHES = {COMPANY_CRASHES}",
-            (folder / "common.lua").read_text(),
+            *((folder / f"{shared}.lua").read_text() for shared in SHARED),
             (folder / f"{name}.lua").read_text(),
         )
     )
@@ -67,8 +74,10 @@ class Replication:
 class Scripts:
     """The scripts on one connection pool. They are loaded at first use and again after a server lost them."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, constants: str = NO_CONSTANTS) -> None:
+        """`constants` are Lua lines, see `admission.constants`; those that move no task need none."""
         self._redis = redis
+        self._constants = constants
         self._scripts: dict[str, AsyncScript] = {}
 
     async def run(self, name: str, args: Sequence[Argument]) -> Any:
@@ -102,8 +111,12 @@ class Scripts:
     def _script(self, name: str) -> AsyncScript:
         script = self._scripts.get(name)
         if script is None:
-            script = self._scripts[name] = self._redis.register_script(script_text(name))
+            script = self._scripts[name] = self._redis.register_script(self._text(name))
         return script
+
+    def _text(self, name: str) -> str:
+        flags, _, rest = script_text(name).partition("\n")
+        return f"{flags}\n{self._constants}\n{rest}"
 
 
 async def _failed(error: Exception) -> None:

@@ -10,7 +10,7 @@ from codeforge.ledger.port import LedgerSnapshot, QueueDepth
 from codeforge.ledger.scripts import answer
 from codeforge.worker_types import WorkerType
 
-PER_TYPE = 5
+PER_TYPE = 6
 
 
 async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
@@ -19,6 +19,7 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
         pipe.time()
         pipe.hgetall(keys.STATS)
         pipe.hgetall(keys.WORKERS)
+        pipe.hgetall(keys.HELD)
         pipe.zrange(keys.LEASES, 0, -1, withscores=True)
         for worker_type in WorkerType:
             pipe.zcard(keys.queued(worker_type))
@@ -26,25 +27,29 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
             pipe.zcard(keys.delayed(worker_type))
             pipe.zcard(keys.dead(worker_type))
             pipe.zrange(keys.queued(worker_type), 0, 0, withscores=True)
+            pipe.zcard(keys.held(worker_type))
         for partition in range(partitions):
             pipe.xlen(keys.outbox(partition))
         pipe.get(keys.OUTBOX_BYTES)
         pipe.xlen(keys.OUTBOX_DEAD)
-        (seconds, micros), stats, workers, leases, *rest, waiting_bytes, dead_letters = await answer(pipe.execute())
+        (seconds, micros), stats, workers, held, leases, *rest, waiting_bytes, letters = await answer(pipe.execute())
     now_ms = seconds * 1000 + micros / 1000
     slots = _slots(workers, {name for name, until in leases if until > now_ms})
     depths = {}
     for index, worker_type in enumerate(WorkerType):
-        queued, running, delayed, dead, oldest = rest[index * PER_TYPE : (index + 1) * PER_TYPE]
+        queued, running, delayed, dead, oldest, parked = rest[index * PER_TYPE : (index + 1) * PER_TYPE]
         live = slots[worker_type]
         age_s = max(0.0, (now_ms - oldest[0][1]) / 1000) if oldest else 0.0
-        depths[worker_type] = QueueDepth(queued, running, delayed, dead, len(live), sum(live), round(age_s, 3))
+        by_tenant = int(held.get(worker_type.encode(), 0))
+        depths[worker_type] = QueueDepth(
+            queued, running, delayed, dead, len(live), sum(live), round(age_s, 3), parked + by_tenant, by_tenant
+        )
     return LedgerSnapshot(
         depths,
         sum(rest[len(WorkerType) * PER_TYPE :]),
         {name.decode(): float(value) for name, value in stats.items()},
         outbox_bytes=int(waiting_bytes or 0),
-        outbox_dead=dead_letters,
+        outbox_dead=letters,
     )
 
 

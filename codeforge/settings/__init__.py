@@ -6,6 +6,7 @@ after a setting (no prefix, any case) and holding its value, for what is in no v
 the name says otherwise.
 """
 
+from codeforge.settings.admission import EVERY_TENANT
 from codeforge.settings.environment import process_environment, settings_environment
 from codeforge.settings.groups import WebSettings
 from codeforge.settings.loading import Settings, load_settings
@@ -14,6 +15,7 @@ from codeforge.settings.values import is_loopback
 
 __all__ = [
     "BARE_NAMES",
+    "EVERY_TENANT",
     "PREFIX",
     "SECRETS_DIR",
     "Settings",

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from codeforge.sentinel import is_sentinel, with_sentinel_password
+from codeforge.settings.admission import KeySettings
 from codeforge.settings.values import is_loopback, is_network, split_commas
 from codeforge.worker_types import GENERAL, WorkerType
 
@@ -138,7 +139,6 @@ class WorkerSettings(BaseSettings):
 
     worker_type: str = "general"
     max_concurrent_tasks: int = Field(default=100, ge=1, le=10_000)
-    max_agents: int | None = Field(default=None, ge=1)
     worker_max_memory_mb: int | None = Field(default=None, ge=128)
     drain_s: float = Field(default=25.0, ge=0, le=3_600)
 
@@ -151,27 +151,11 @@ class WorkerSettings(BaseSettings):
         return value
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(KeySettings):
     """The front door."""
 
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8080, ge=0, le=65_535)
-    api_keys: Annotated[dict[str, SecretStr], NoDecode] = {}
-
-    @field_validator("api_keys", mode="before")
-    @classmethod
-    def _parse_keys(cls, value: Any) -> Any:
-        """`tenant:sha256hex` pairs, comma-separated, to hash -> tenant."""
-        if not isinstance(value, str):
-            return value
-        keys: dict[str, str] = {}
-        for pair in split_commas(value):
-            tenant, _, digest = pair.partition(":")
-            digest = digest.lower()
-            if not tenant or len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
-                raise ValueError("expected tenant:sha256hex, comma-separated")
-            keys[digest] = tenant
-        return keys
 
     @model_validator(mode="after")
     def _loopback_without_keys(self) -> Self:

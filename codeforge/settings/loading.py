@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from codeforge.errors import SettingsError
 from codeforge.sentinel import is_sentinel, parse_sentinel
+from codeforge.settings.admission import AdmissionSettings
 from codeforge.settings.groups import (
     ApiSettings,
     FlowerSettings,
@@ -35,6 +36,7 @@ class Settings(
     ModelSettings,
     WebSettings,
     WorkerSettings,
+    AdmissionSettings,
     ApiSettings,
     FlowerSettings,
 ):

@@ -1,11 +1,14 @@
 """The ledger's sides."""
 
+from collections.abc import Mapping
+
 from codeforge.broker.message import ring_template
+from codeforge.ledger.admission import Caps, TenantCaps
 from codeforge.ledger.bells import Bell, Bells
 from codeforge.ledger.connection import connect
 from codeforge.ledger.redis import RedisLedger
 from codeforge.ledger.scripts import Replication
-from codeforge.settings import Settings
+from codeforge.settings import EVERY_TENANT, Settings
 from codeforge.worker_types import Priority, WorkerType
 
 BACKGROUND_CONNECTIONS = 8
@@ -22,6 +25,18 @@ def bells() -> Bells:
     }
 
 
+def caps(settings: Settings) -> Caps:
+    """What the deployment admits."""
+    return Caps(
+        settings.max_agents or 0, _tenant_caps(settings.tenant_max_running), _tenant_caps(settings.tenant_max_queued)
+    )
+
+
+def _tenant_caps(numbers: Mapping[str, int]) -> TenantCaps:
+    named = {tenant: number for tenant, number in numbers.items() if tenant != EVERY_TENANT}
+    return TenantCaps(numbers.get(EVERY_TENANT, 0), named)
+
+
 def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> RedisLedger:
     """The ledger as the API and the workers see it."""
     address = settings.redis_address
@@ -33,5 +48,6 @@ def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> 
         lease_s=settings.lease_s,
         retention_s=settings.retention_s,
         outbox_max_bytes=settings.outbox_max_bytes,
+        caps=caps(settings),
         replication=Replication(settings.submit_replicas, settings.submit_wait_ms),
     )

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from codeforge.ledger.connection import connect
 from codeforge.ledger.reaper import RedisReaperLedger
 from codeforge.settings import Settings
-from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, bells
+from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, bells, caps
 
 
 @asynccontextmanager
@@ -20,6 +20,7 @@ async def reaper_ledger(settings: Settings) -> AsyncIterator[RedisReaperLedger]:
             partitions=settings.outbox_partitions,
             lease_s=settings.lease_s,
             retention_s=settings.retention_s,
+            caps=caps(settings),
         )
     finally:
         await redis.aclose(close_connection_pool=True)

@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 
 from codeforge.ledger import keys
+from codeforge.ledger.admission import NO_CAPS, Caps
 from codeforge.ledger.bells import Bell
 from codeforge.ledger.connection import connect
 from codeforge.ledger.memory import MemoryLedger
+from codeforge.ledger.memory.places import READY, WAITING
 from codeforge.ledger.memory.state import Message
 from codeforge.ledger.outbox import RedisOutbox
 from codeforge.ledger.outbox_keeper import RedisOutboxKeeper
@@ -116,6 +118,18 @@ class LedgerEngine(ABC):
         """The memory is as before."""
 
     @abstractmethod
+    async def cap(self, caps: Caps) -> None:
+        """From now on every process is given these caps."""
+
+    @abstractmethod
+    async def figures(self, tenant: str) -> dict[str, int]:
+        """What the ledger counts of the tenant: `running`, `waiting`, and `ready:<type>`; nothing that is 0."""
+
+    @abstractmethod
+    async def places(self) -> list[tuple[str, str]]:
+        """(place, task id) of every task that waits or runs."""
+
+    @abstractmethod
     async def dead_letters(self) -> dict[str, str]:
         """Tasks that no store takes, with the reasons."""
 
@@ -126,6 +140,7 @@ class LedgerServer(LedgerEngine):
     def __init__(self, redis: Redis, blocking: Redis) -> None:
         self.redis = redis
         self.blocking = blocking
+        self.caps = NO_CAPS
         self.ledger = self.replicated_ledger(Replication())
         self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS, lease_s=LEASE_S)
         self.keeper = RedisOutboxKeeper(redis, partitions=PARTITIONS)
@@ -176,7 +191,32 @@ class LedgerServer(LedgerEngine):
             outbox_max_bytes=OUTBOX_MAX_BYTES,
             replication=replication,
             headroom_age_s=0,
+            caps=self.caps,
         )
+
+    async def cap(self, caps: Caps) -> None:
+        self.caps = caps
+        self.ledger = self.replicated_ledger(Replication())
+        self.reaper = RedisReaperLedger(self.redis, BELLS, partitions=PARTITIONS, lease_s=LEASE_S, caps=caps)
+
+    async def figures(self, tenant: str) -> dict[str, int]:
+        found = await self.redis.hgetall(keys.tenant_figures(tenant))
+        return {name.decode(): int(count) for name, count in found.items()}
+
+    async def places(self) -> list[tuple[str, str]]:
+        names = {
+            "held": [name.decode() async for name in self.redis.scan_iter("cf:held:*:*")],
+            "parked": [keys.held(worker_type) for worker_type in WorkerType],
+            "queued": [keys.queued(worker_type) for worker_type in WorkerType],
+            "delayed": [keys.delayed(worker_type) for worker_type in WorkerType],
+            "running": [keys.running(worker_type) for worker_type in WorkerType],
+        }
+        return [
+            (place, task_id.decode())
+            for place, sets in names.items()
+            for name in sets
+            for task_id in await self.redis.zrange(name, 0, -1)
+        ]
 
     async def fill(self) -> None:
         used = (await self.redis.info("memory"))["used_memory"]
@@ -235,6 +275,24 @@ class MemoryLedgerEngine(LedgerEngine):
 
     async def make_room(self) -> None:
         self.memory.full = False
+
+    async def cap(self, caps: Caps) -> None:
+        self.memory.caps = caps
+
+    async def figures(self, tenant: str) -> dict[str, int]:
+        counts = {
+            "running": self.memory.count_of(tenant, "running"),
+            "waiting": self.memory.count_of(tenant, *WAITING),
+        } | {f"ready:{kind}": self.memory.count_of(tenant, *READY, worker_type=kind) for kind in WorkerType}
+        return {name: count for name, count in counts.items() if count}
+
+    async def places(self) -> list[tuple[str, str]]:
+        return [
+            (place, task_id)
+            for place in (*WAITING, "running")
+            for tasks in getattr(self.memory, place).values()
+            for task_id in tasks
+        ]
 
     async def dead_letters(self) -> dict[str, str]:
         return self.memory.dead_letters

@@ -14,12 +14,12 @@ local queued_at = worker_type and redis.call('ZSCORE', 'cf:queued:' .. worker_ty
 if state ~= 'queued' or not queued_at then return {'nothing'} end
 -- A suspect that would only wait in the worker stays in the queue: its time runs from the claim.
 if ARGV[4] ~= '1' and redis.call('HGET', key, 'solo') == '1' then return {'nothing'} end
+if turned_back(id, now) then return {'nothing'} end
 
 redis.call('HINCRBY', key, 'fence', 1)
 local attempts = redis.call('HINCRBY', key, 'attempts', 1)
 redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 'started_at', now)
-redis.call('ZREM', 'cf:queued:' .. worker_type, id)
-redis.call('ZADD', 'cf:running:' .. worker_type, now + tonumber(row[4]) * 1000, id)
+move(id, 'running', now + tonumber(row[4]) * 1000)
 redis.call('SADD', 'cf:owned:' .. worker, id)
 observe('wait', worker_type, now - tonumber(queued_at))
 event(id, 'running', '{"state":"running","attempt":' .. attempts .. '}')

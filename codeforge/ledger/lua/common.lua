@@ -34,18 +34,6 @@ local function ring(queue, template, id, number)
   redis.call('LPUSH', queue, body)
 end
 
-local function ring_again(queue, template, id, now)
-  local number = redis.call('HINCRBY', task_key(id), 'rings', 1)
-  redis.call('HSET', task_key(id), 'rung_at', now)
-  ring(queue, template, id, number)
-end
-
--- Puts a task in its queue. The score is the moment, so that the oldest waits at the front.
-local function enqueue(id, worker_type, now)
-  redis.call('HSET', task_key(id), 'state', 'queued', 'not_before', '', 'rung_at', now)
-  redis.call('ZADD', 'cf:queued:' .. worker_type, now, id)
-end
-
 local function partition_of(id, partitions)
   return tonumber(string.sub(id, -4), 16) % partitions
 end
@@ -78,42 +66,4 @@ local function leave_outbox(id)
     redis.call('DECRBY', 'cf:outbox:bytes', bytes)
     redis.call('HDEL', task_key(id), 'outbox_bytes')
   end
-end
-
--- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.
-local function terminate(id, state, now, partitions)
-  local key = task_key(id)
-  local row = redis.call('HMGET', key, 'type', 'worker', 'started_at', 'attempts', 'fence',
-    'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message')
-  local worker_type = row[1]
-  redis.call('ZREM', 'cf:running:' .. worker_type, id)
-  redis.call('ZREM', 'cf:queued:' .. worker_type, id)
-  redis.call('ZREM', 'cf:delayed:' .. worker_type, id)
-  disown(id, row[2])
-  redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '')
-  if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
-  count('finished:' .. worker_type .. ':' .. state)
-  -- A task that has a worker runs; one that is cancelled while it waits has no duration.
-  if row[2] and row[2] ~= '' then observe('duration', worker_type, now - tonumber(row[3])) end
-  local reason = 'null'
-  if row[9] and row[9] ~= '' then
-    reason = '{"code":' .. cjson.encode(row[9]) .. ',"message":' .. cjson.encode(row[10] or '') .. '}'
-  end
-  event(id, state, string.format(
-    '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"error":%s}',
-    state, row[4], row[6], row[7], row[8], reason))
-  await_projection(id, partitions)
-end
-
-local function set_error(id, code, message, retryable)
-  redis.call('HSET', task_key(id), 'error_code', code, 'error_message', message, 'error_retryable', retryable)
-end
-
--- Appends to the reasons of the attempts: JSON objects with commas between. An attempt that costs nothing has none.
-local function note_reason(id, attempt, code, message, now)
-  local reason = string.format('{"attempt":%s,"code":%s,"message":%s,"at":%.0f}',
-    attempt, cjson.encode(code), cjson.encode(message), now)
-  local before = redis.call('HGET', task_key(id), 'reasons')
-  if before and before ~= '' then reason = before .. ',' .. reason end
-  redis.call('HSET', task_key(id), 'reasons', reason)
 end

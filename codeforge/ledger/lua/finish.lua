@@ -11,7 +11,7 @@ end
 
 local now = now_ms()
 redis.call('HSET', key, 'ended_by', ARGV[3])
-local row = redis.call('HMGET', key, 'type', 'attempts', 'max_attempts', 'cancel', 'worker')
+local row = redis.call('HMGET', key, 'type', 'attempts', 'max_attempts', 'cancel', 'worker', 'tenant')
 if ARGV[6] ~= '' then
   set_error(id, ARGV[6], ARGV[7], ARGV[8])
   note_reason(id, row[2], ARGV[6], ARGV[7], now)
@@ -21,12 +21,12 @@ if outcome == 'retry' and row[4] == '1' then outcome = 'cancelled' end
 if outcome == 'retry' and tonumber(row[2]) < tonumber(row[3]) then
   local due = now + tonumber(ARGV[9])
   disown(id, row[5])
-  redis.call('ZREM', 'cf:running:' .. row[1], id)
-  redis.call('ZADD', 'cf:delayed:' .. row[1], due, id)
+  move(id, 'delayed', due)
   redis.call('HSET', key, 'state', 'queued', 'not_before', due, 'worker', '')
   count('attempts:' .. row[1] .. ':retry')
   event(id, 'retry', string.format('{"state":"queued","attempt":%s,"not_before":%.0f,"error":{"code":%s,"message":%s}}',
     row[2], due, cjson.encode(ARGV[6]), cjson.encode(ARGV[7])))
+  release(row[6], now)
   return 'queued'
 end
 

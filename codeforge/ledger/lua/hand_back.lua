@@ -1,4 +1,4 @@
--- ARGV: id, fence, claim, queue, message template, partitions. Answers 1, or 0 for a stale claim.
+-- ARGV: id, fence, claim, partitions. Answers 1, or 0 for a stale claim.
 local id = ARGV[1]
 local key = task_key(id)
 local mark = ARGV[3] .. ':handed_back'
@@ -8,20 +8,19 @@ if not owns(id, ARGV[2], ARGV[3]) then
   if row[1] == ARGV[2] and row[2] == mark then return 1 end
   return 0
 end
-local row = redis.call('HMGET', key, 'type', 'worker', 'cancel')
+local row = redis.call('HMGET', key, 'type', 'worker', 'cancel', 'tenant')
 local now = now_ms()
 redis.call('HINCRBY', key, 'attempts', -1)
 redis.call('HSET', key, 'ended_by', mark)
 count('attempts:' .. row[1] .. ':handed_back')
 if row[3] == '1' then  -- the next worker would not hear of the cancellation
   set_error(id, 'cancelled', 'cancelled by the client', '0')
-  terminate(id, 'cancelled', now, tonumber(ARGV[6]))
+  terminate(id, 'cancelled', now, tonumber(ARGV[4]))
   return 1
 end
 disown(id, row[2])
-redis.call('ZREM', 'cf:running:' .. row[1], id)
 redis.call('HSET', key, 'worker', '')
-enqueue(id, row[1], now)
-ring_again(ARGV[4], ARGV[5], id, now)
+enqueue(id, now)
 event(id, 'handed_back', '{"state":"queued"}')
+release(row[4], now)
 return 1

@@ -1,8 +1,6 @@
 -- Takes back the tasks of workers whose lease is over, at most `limit`.
--- ARGV: limit, partitions, then (type, priority, queue, message template)... Answers {taken back, dead}.
+-- ARGV: limit, partitions. Answers {taken back, dead}.
 local limit, partitions = tonumber(ARGV[1]), tonumber(ARGV[2])
-local bells = {}
-for i = 3, #ARGV, 4 do bells[ARGV[i] .. ':' .. ARGV[i + 1]] = {ARGV[i + 2], ARGV[i + 3]} end
 local now = now_ms()
 local taken, dead, left = 0, 0, limit
 
@@ -10,7 +8,7 @@ local taken, dead, left = 0, 0, limit
 -- that was aboard of COMPANY_CRASHES of them runs alone from then on, and only a crash alone counts.
 local function take_back(id, alone)
   local key = task_key(id)
-  local row = redis.call('HMGET', key, 'type', 'priority', 'attempts', 'max_attempts', 'cancel')
+  local row = redis.call('HMGET', key, 'type', 'tenant', 'attempts', 'max_attempts', 'cancel')
   count('attempts:' .. row[1] .. ':worker_lost')
   if row[5] == '1' then
     set_error(id, 'cancelled', 'cancelled by the client', '0')
@@ -31,12 +29,10 @@ local function take_back(id, alone)
     dead = dead + 1
     return
   end
-  redis.call('ZREM', 'cf:running:' .. row[1], id)
   redis.call('HSET', key, 'worker', '')
-  enqueue(id, row[1], now)
-  local bell = bells[row[1] .. ':' .. row[2]]
-  ring_again(bell[1], bell[2], id, now)
+  enqueue(id, now)
   event(id, 'worker_lost', string.format('{"state":"queued","attempt":%s,"crashes_in_company":%d}', row[3], crashes))
+  release(row[2], now)
   taken = taken + 1
 end
 

@@ -1,10 +1,10 @@
--- ARGV: id, tenant, then (priority, queue, message template) for each priority of the task's type.
--- Answers {'queued'}, {'missing'} or {'conflict', state}.
+-- ARGV: id, tenant. Answers {'queued'}, {'missing'}, {'conflict', state} or {'queue_full'}.
 local id = ARGV[1]
 local key = task_key(id)
-local row = redis.call('HMGET', key, 'tenant', 'state', 'type', 'priority')
+local row = redis.call('HMGET', key, 'tenant', 'state', 'type')
 if row[1] ~= ARGV[2] then return {'missing'} end
 if row[2] ~= 'dead' and row[2] ~= 'failed' and row[2] ~= 'cancelled' then return {'conflict', row[2]} end
+if queue_full(row[1], 1) then return {'queue_full'} end
 local now = now_ms()
 leave_outbox(id)  -- an entry of the earlier outcome may still wait; it is not projected any more
 redis.call('HSET', key, 'attempts', 0, 'stored', 0)
@@ -14,10 +14,7 @@ redis.call('HDEL', key, 'cancel', 'claim', 'error_code', 'error_message', 'error
   'finished_at', 'result', 'progress', 'reasons', 'crashes', 'solo')
 for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
 redis.call('ZREM', 'cf:dead:' .. row[3], id)
-enqueue(id, row[3], now)
-for i = 3, #ARGV, 3 do
-  if ARGV[i] == row[4] then ring_again(ARGV[i + 1], ARGV[i + 2], id, now) end
-end
+enqueue(id, now)
 count('replayed:' .. row[3])
 event(id, 'queued', '{"state":"queued","replay":true}')
 return {'queued'}

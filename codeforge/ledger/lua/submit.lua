@@ -1,9 +1,8 @@
 -- ARGV: idempotency key or '', body hash, ttl of the key in seconds, limit of the outbox in bytes or 0,
---       number of queues, then per queue: name, message template,
---       number of tasks, then per task: id, tenant, type, priority, queue number, input, labels, parent, timeout_s,
---       max_attempts, delay_ms
+--       number of tasks, then per task: id, tenant, type, priority, input, labels, parent, timeout_s, max_attempts,
+--       delay_ms
 -- Answers {'ok', now in ms, ids...}, {'replayed', now in ms, ids...}, {'conflict'}, {'no_parent', task number},
--- {'outbox_full'}.
+-- {'outbox_full'}, {'queue_full'}.
 local next_arg = 0
 local function arg()
   next_arg = next_arg + 1
@@ -24,12 +23,9 @@ if idem ~= '' then
   end
 end
 
-local queues = {}
-for i = 1, tonumber(arg()) do queues[i] = {arg(), arg()} end
-
 local tasks = {}
 for i = 1, tonumber(arg()) do
-  tasks[i] = {id = arg(), tenant = arg(), type = arg(), priority = arg(), queue = queues[tonumber(arg())],
+  tasks[i] = {id = arg(), tenant = arg(), type = arg(), priority = arg(),
     input = arg(), labels = arg(), parent = arg(), timeout = arg(), attempts = arg(), delay = tonumber(arg())}
   local parent = tasks[i].parent
   if parent ~= '' and redis.call('HGET', task_key(parent), 'tenant') ~= tasks[i].tenant then
@@ -38,9 +34,11 @@ for i = 1, tonumber(arg()) do
 end
 
 -- A task that is there already is of this very call, whose answer was lost: it was accepted.
-if outbox_limit > 0 and redis.call('EXISTS', task_key(tasks[1].id)) == 0
-  and tonumber(redis.call('GET', 'cf:outbox:bytes') or 0) >= outbox_limit then
-  return {'outbox_full'}
+if redis.call('EXISTS', task_key(tasks[1].id)) == 0 then
+  if outbox_limit > 0 and tonumber(redis.call('GET', 'cf:outbox:bytes') or 0) >= outbox_limit then
+    return {'outbox_full'}
+  end
+  if queue_full(tasks[1].tenant, #tasks) then return {'queue_full'} end
 end
 
 local now = now_ms()
@@ -50,7 +48,7 @@ for i, t in ipairs(tasks) do
   -- The same id again is this very call, repeated because its answer was lost.
   if redis.call('EXISTS', task_key(t.id)) == 0 then
     redis.call('HSET', task_key(t.id), 'id', t.id, 'tenant', t.tenant, 'type', t.type, 'priority', t.priority,
-      'state', 'queued', 'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now,
+      'state', 'queued', 'place', '', 'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now,
       'timeout_s', t.timeout, 'max_attempts', t.attempts, 'attempts', 0, 'fence', 0, 'rings', 0,
       'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'stored', 0)
     redis.call('ZADD', 'cf:tasks:' .. t.tenant, 0, t.id)
@@ -59,10 +57,9 @@ for i, t in ipairs(tasks) do
     event(t.id, 'queued', '{"state":"queued"}')
     if t.delay > 0 then
       redis.call('HSET', task_key(t.id), 'not_before', now + t.delay)
-      redis.call('ZADD', 'cf:delayed:' .. t.type, now + t.delay, t.id)
+      move(t.id, 'delayed', now + t.delay)
     else
-      enqueue(t.id, t.type, now)
-      ring(t.queue[1], t.queue[2], t.id, 0)
+      enqueue(t.id, now)
     end
   else
     redis.call('HSET', task_key(t.id), 'id', t.id)  -- a write: WAIT waits for the replicas only after one

@@ -6,14 +6,15 @@ from dataclasses import asdict
 import orjson
 
 from codeforge.errors import StaleClaim
-from codeforge.ledger.memory.state import MemoryState, Row
+from codeforge.ledger.memory.places import MemoryPlaces
+from codeforge.ledger.memory.state import Row
 from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
 from codeforge.task import Claim, ModelCall, Progress, TaskFailure, TaskState, Usage
 
 HANDED_BACK = ":handed_back"
 
 
-class MemoryAttempts(MemoryState):
+class MemoryAttempts(MemoryPlaces):
     """Leases, claims, and the writes of a running task."""
 
     async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
@@ -29,12 +30,12 @@ class MemoryAttempts(MemoryState):
             return _claimed(row)
         if row.task.solo and not solo:
             return None
-        queued_at = self.queued[row.task.type].pop(task_id, None)
-        if queued_at is None:
+        queued_at = self.queued[row.task.type].get(task_id)
+        if queued_at is None or self._turned_back(row):
             return None
         row.claim_id, row.worker = claim_id, worker
         row.set(state=TaskState.RUNNING, fence=row.task.fence + 1, attempts=row.task.attempts + 1, started_at=now)
-        self.running[row.task.type][task_id] = now + row.task.timeout_s * 1000
+        self._move(row, "running", now + row.task.timeout_s * 1000)
         self._observe("wait", row.task.type, now - queued_at)
         self._event(row, "running", {"state": "running", "attempt": row.task.attempts})
         return _claimed(row)
@@ -109,12 +110,12 @@ class MemoryAttempts(MemoryState):
             self._terminate(row, TaskState.DEAD)
             return row.task.state
         due = self.now_ms() + int(outcome.retry_delay_s * 1000)
-        del self.running[task.type][task.id]
-        self.delayed[task.type][task.id] = due
+        self._move(row, "delayed", due)
         row.worker = ""
         row.set(state=TaskState.QUEUED, not_before=due)
         error = {"code": outcome.error.code, "message": outcome.error.message} if outcome.error else None
         self._event(row, "retry", {"state": "queued", "attempt": task.attempts, "not_before": due, "error": error})
+        self._open_gates()
         return row.task.state
 
     async def hand_back(self, claim: Claim) -> None:
@@ -131,10 +132,9 @@ class MemoryAttempts(MemoryState):
             self._terminate(row, TaskState.CANCELLED, TaskFailure("cancelled", "cancelled by the client", False))
             return
         row.worker = ""
-        del self.running[row.task.type][row.task.id]
         self._enqueue(row)
-        self._ring_again(row)
         self._event(row, "handed_back", {"state": "queued"})
+        self._open_gates()
 
     async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:
         """See `Ledger.renew_lease`."""

@@ -51,6 +51,8 @@ class MemoryLedger(
             dead=len(self.dead[worker_type]),
             workers=len(live),
             slots=sum(live),
+            held=len(self.held[worker_type]) + len(self.parked[worker_type]),
+            held_by_tenant=len(self.held[worker_type]),
             oldest_queued_s=(now - min(queued.values())) / 1000 if queued else 0.0,
         )
 

@@ -3,7 +3,8 @@
 from collections import Counter
 
 from codeforge.ledger.keys import COMPANY_CRASHES, MAX_PER_CALL
-from codeforge.ledger.memory.state import MemoryState, Row, oldest
+from codeforge.ledger.memory.places import MemoryPlaces
+from codeforge.ledger.memory.state import Row, oldest
 from codeforge.ledger.port import ReapReport
 from codeforge.ledger.reaper import OUTAGE_GAP_MS, OVERDUE_GRACE_MS, RING_GRACE_MS, RING_LONGEST_MS
 from codeforge.task import TaskFailure, TaskState
@@ -12,7 +13,7 @@ from codeforge.worker_types import Priority, WorkerType, queue_name
 LEADER = "reaper"
 
 
-class MemoryReaper(MemoryState):
+class MemoryReaper(MemoryPlaces):
     """Leadership, and the reaper's passes."""
 
     async def lead(self, owner: str, ttl_s: float) -> bool:
@@ -33,7 +34,7 @@ class MemoryReaper(MemoryState):
         promoted = sum(self._promote(worker_type) for worker_type in WorkerType)
         rung = sum(self._ring_missing(worker_type) for worker_type in WorkerType)
         taken_back, dead = self._reap_leases() if judging else (0, 0)
-        return ReapReport(rung=rung, promoted=promoted, taken_back=taken_back, dead=dead, timed_out=timed_out)
+        return ReapReport(rung, promoted, taken_back, dead, timed_out, self._open_gates())
 
     def _begin_pass(self) -> bool:
         """Whether leases and time limits may be judged: not within a lease after an outage of the ledger."""
@@ -63,7 +64,6 @@ class MemoryReaper(MemoryState):
             del self.delayed[worker_type][task_id]
             if row := self._row(task_id):
                 self._enqueue(row)
-                self._ring_again(row)
         return len(ids)
 
     def _ring_missing(self, worker_type: WorkerType) -> int:
@@ -77,8 +77,8 @@ class MemoryReaper(MemoryState):
             row = self._row(task_id)
             if row is None:
                 del queued[task_id]
-            elif now - row.rung_at >= min(RING_LONGEST_MS, RING_GRACE_MS * 2**row.rings):
-                self._ring_again(row)
+            elif now - (row.rung_at or 0) >= min(RING_LONGEST_MS, RING_GRACE_MS * 2**row.rings):
+                self._ring_for(row)
                 rung += 1
         return rung
 
@@ -118,12 +118,11 @@ class MemoryReaper(MemoryState):
             row.crashes += 1
             row.set(attempts=task.attempts - 1, solo=task.solo or row.crashes >= COMPANY_CRASHES)
         row.worker = ""
-        del self.running[task.type][task.id]
         self._enqueue(row)
-        self._ring_again(row)
         crashes = 0 if alone else row.crashes
         event = {"state": "queued", "attempt": task.attempts, "crashes_in_company": crashes}
         self._event(row, "worker_lost", event)
+        self._open_gates()
         return row.task.state
 
     async def forget(self) -> int:

@@ -10,11 +10,12 @@ from typing import Any
 import orjson
 
 from codeforge.errors import LedgerUnavailable, StaleClaim
+from codeforge.ledger.admission import NO_CAPS, Caps
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
 from codeforge.ledger.outbox_port import DeadLetter
 from codeforge.ledger.port import WorkerRecord
 from codeforge.task import Claim, ModelCall, Task, TaskEvent, TaskFailure, TaskState
-from codeforge.worker_types import WorkerType, queue_name
+from codeforge.worker_types import WorkerType
 
 Places = dict[WorkerType, dict[str, int]]
 """Task ids by type, each with its score in milliseconds: one of the real ledger's zsets a type."""
@@ -40,7 +41,9 @@ class Row:
     cancelled: bool = False
     rings: int = 0
     crashes: int = 0
-    rung_at: int = 0
+    rung_at: int | None = None
+    place: str = ""
+    queued_at: int = 0
     expires_at: int | None = None
     outbox_bytes: int | None = None
     journal: dict[str, bytes] = field(default_factory=dict)
@@ -96,7 +99,9 @@ class MemoryState:
         lease_s: float = 15.0,
         retention_s: int = 600,
         outbox_max_bytes: int = 0,
+        caps: Caps = NO_CAPS,
     ) -> None:
+        self.caps = caps
         self.now_ms = clock_ms
         self.down = False
         self.closed = False
@@ -106,6 +111,8 @@ class MemoryState:
         self.queued: Places = {worker_type: {} for worker_type in WorkerType}
         self.running: Places = {worker_type: {} for worker_type in WorkerType}
         self.delayed: Places = {worker_type: {} for worker_type in WorkerType}
+        self.held: Places = {worker_type: {} for worker_type in WorkerType}
+        self.parked: Places = {worker_type: {} for worker_type in WorkerType}
         self.dead: Places = {worker_type: {} for worker_type in WorkerType}
         self.messages: defaultdict[str, list[Message]] = defaultdict(list)
         self.counters: defaultdict[str, float] = defaultdict(float)
@@ -186,42 +193,10 @@ class MemoryState:
         self.counters[f"hist:{name}:{worker_type}:{bucket}"] += 1
         self.counters[f"hist:{name}:{worker_type}:sum"] += ms
 
-    def _ring(self, task: Task, number: int) -> None:
-        name = f"{task.id}:r{number}" if number else task.id
-        self.messages[queue_name(task.type, task.priority)].append(Message(name, task.id))
-
-    def _ring_again(self, row: Row) -> None:
-        row.rings += 1
-        row.rung_at = self.now_ms()
-        self._ring(row.task, row.rings)
-
-    def _enqueue(self, row: Row) -> None:
-        now = self.now_ms()
-        row.rung_at = now
-        row.set(state=TaskState.QUEUED, not_before=None)
-        self.queued[row.task.type][row.task.id] = now
-
     def _tell(self, worker: str, task_id: str) -> None:
         """Leaves word for the worker that a task of its was cancelled."""
         if worker:
             self._cancels[worker].add(task_id)
-
-    def _terminate(self, row: Row, state: TaskState, error: TaskFailure | None = None) -> None:
-        """Ends a task: state, place, counters, final event and outbox entry."""
-        now, task_id = self.now_ms(), row.task.id
-        if error is not None:
-            row.set(error=error)
-        for places in (self.queued, self.running, self.delayed):
-            places[row.task.type].pop(task_id, None)
-        if row.worker and row.task.started_at is not None:
-            self._observe("duration", row.task.type, now - row.task.started_at)
-        row.worker = ""
-        row.set(state=state, finished_at=now, not_before=None)
-        if state is TaskState.DEAD:
-            self.dead[row.task.type][task_id] = now
-        self.counters[f"finished:{row.task.type}:{state}"] += 1
-        self._event(row, state.value, _final_event(row.task))
-        self._await_projection(row)
 
     def _await_projection(self, row: Row) -> None:
         """Puts a finished task into the outbox."""
@@ -251,13 +226,3 @@ class MemoryState:
     def _let_go(self, name: str, owner: str) -> None:
         if self._locks.get(name, ("", 0))[0] == owner:
             del self._locks[name]
-
-
-def _final_event(task: Task) -> dict[str, Any]:
-    usage, error = task.usage, task.error
-    return {
-        "state": task.state.value,
-        "attempts": task.attempts,
-        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "usd": usage.usd},
-        "error": None if error is None else {"code": error.code, "message": error.message},
-    }

@@ -12,7 +12,8 @@ from codeforge.errors import (
     TaskNotFound,
     UnknownParent,
 )
-from codeforge.ledger.memory.state import KnownKey, MemoryState, Row
+from codeforge.ledger.memory.places import MemoryPlaces
+from codeforge.ledger.memory.state import KnownKey, Row
 from codeforge.ledger.outbox import stream_position
 from codeforge.ledger.port import NOT_CONFIRMED, Idempotency, Submission, TaskFilter, TaskPage
 from codeforge.task import NewTask, Task, TaskEvent, TaskFailure, TaskState
@@ -21,7 +22,7 @@ MAX_EVENTS_READ = 500
 REPLAYABLE = (TaskState.DEAD, TaskState.FAILED, TaskState.CANCELLED)
 
 
-class MemoryTasks(MemoryState):
+class MemoryTasks(MemoryPlaces):
     """Submitting, reading, cancelling and replaying."""
 
     async def submit(self, tasks: Sequence[NewTask], idempotency: Idempotency | None = None) -> Submission:
@@ -42,8 +43,10 @@ class MemoryTasks(MemoryState):
             parent = self._row(task.parent_id) if task.parent_id else None
             if task.parent_id and (parent is None or parent.task.tenant != task.tenant):
                 raise UnknownParent(index)
-        if 0 < self._outbox_max_bytes <= self.outbox_bytes and self._row(tasks[0].id) is None:
-            raise OutboxFull("too many results wait for the stores; nothing was accepted")
+        if self._row(tasks[0].id) is None:
+            if 0 < self._outbox_max_bytes <= self.outbox_bytes:
+                raise OutboxFull("too many results wait for the stores; nothing was accepted")
+            self._check_queue(tenant, len(tasks))
         for task in tasks:
             if self._row(task.id) is None:
                 self._accept(task)
@@ -77,10 +80,9 @@ class MemoryTasks(MemoryState):
         self.counters[f"submitted:{new.type}"] += 1
         self._event(row, "queued", {"state": "queued"})
         if delay_ms:
-            self.delayed[new.type][new.id] = now + delay_ms
+            self._move(row, "delayed", now + delay_ms)
         else:
             self._enqueue(row)
-            self._ring(row.task, 0)
 
     async def get(self, tenant: str, task_id: str) -> Task:
         """See `Ledger.get`."""
@@ -127,6 +129,7 @@ class MemoryTasks(MemoryState):
         row = self._of(tenant, task_id)
         if row.task.state not in REPLAYABLE:
             raise StateConflict(f"a task that is {row.task.state.value} cannot be replayed")
+        self._check_queue(tenant, 1)
         row.claim_id, row.cancelled, row.expires_at = "", False, None
         row.outbox_bytes = None  # an entry of the earlier outcome may still wait; it is not projected any more
         row.set(attempts=0, stored=False, error=None, started_at=None, finished_at=None, result=None, progress=None)
@@ -135,7 +138,6 @@ class MemoryTasks(MemoryState):
         row.crashes = 0
         self.dead[row.task.type].pop(task_id, None)
         self._enqueue(row)
-        self._ring_again(row)
         self.counters[f"replayed:{row.task.type}"] += 1
         self._event(row, "queued", {"state": "queued", "replay": True})
         return row.task.state

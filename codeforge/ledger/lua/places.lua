@@ -1,0 +1,161 @@
+-- Where tasks wait and run, and the gates before the queues. Python prepends TYPES, RANKS (of priorities), BELLS, and
+-- the caps MAX_AGENTS, TENANT_MAX_RUNNING, TENANT_RUNNING (0: none); see admission.py.
+--
+--   place     sorted set                 score
+--   held      cf:held:<type>:<tenant>    its turn; the tenant has as much running, and let through, as it may
+--   parked    cf:held:<type>             its turn; the deployment has
+--   queued    cf:queued:<type>           since when, in ms; rung for
+--   delayed   cf:delayed:<type>          until when, in ms
+--   running   cf:running:<type>          until when, in ms
+--
+-- A task's row says its place. What a tenant has where is counted in cf:tenant:<tenant> in the same move: `running`,
+-- `waiting` (held, parked, queued and delayed) and `ready:<type>` (parked and queued). A count of 0 is absent.
+
+local MOST = 100  -- let through one gate at a time
+
+local function tally(key, field, n)
+  if redis.call('HINCRBY', key, field, n) == 0 then redis.call('HDEL', key, field) end
+end
+
+local function place_key(place, worker_type, tenant)
+  if place == 'held' then return 'cf:held:' .. worker_type .. ':' .. tenant end
+  if place == 'parked' then return 'cf:held:' .. worker_type end
+  return 'cf:' .. place .. ':' .. worker_type
+end
+
+local function tally_place(place, worker_type, tenant, n)
+  local key = 'cf:tenant:' .. tenant
+  tally(key, place == 'running' and 'running' or 'waiting', n)
+  if place == 'parked' or place == 'queued' then tally(key, 'ready:' .. worker_type, n) end
+  if place == 'held' then tally('cf:held', worker_type, n) end
+end
+
+-- Puts a task into a place, and out of the one where it was. `to` is '' for a task that ended.
+local function move(id, to, score)
+  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'place')
+  local tenant, worker_type, from = row[1], row[2], row[3]
+  if not from then  -- accepted before places were kept
+    for _, place in ipairs({'queued', 'delayed', 'running'}) do redis.call('ZREM', place_key(place, worker_type), id) end
+  elseif from ~= '' then
+    local set = place_key(from, worker_type, tenant)
+    redis.call('ZREM', set, id)
+    tally_place(from, worker_type, tenant, -1)
+    if from == 'held' and redis.call('EXISTS', set) == 0 then
+      redis.call('SREM', 'cf:gates', worker_type .. ':' .. tenant)
+    end
+  end
+  if to ~= '' then
+    redis.call('ZADD', place_key(to, worker_type, tenant), score, id)
+    tally_place(to, worker_type, tenant, 1)
+    if to == 'held' then redis.call('SADD', 'cf:gates', worker_type .. ':' .. tenant) end
+  end
+  redis.call('HSET', task_key(id), 'place', to)
+end
+
+local function agents()
+  local n = 0
+  for _, worker_type in ipairs(TYPES) do n = n + redis.call('ZCARD', 'cf:running:' .. worker_type) end
+  return n
+end
+
+local function running_cap(tenant) return TENANT_RUNNING[tenant] or TENANT_MAX_RUNNING end
+
+-- How many more tasks of a type may pass the tenant's gate. What waits of other types takes no room, or tasks whose
+-- workers are missing would keep all others from running: a claim looks again.
+local function tenant_room(tenant, worker_type)
+  local cap = running_cap(tenant)
+  if cap == 0 then return MOST end
+  local used = redis.call('HMGET', 'cf:tenant:' .. tenant, 'running', 'ready:' .. worker_type)
+  return cap - tonumber(used[1] or 0) - tonumber(used[2] or 0)
+end
+
+local function deployment_room(worker_type)
+  if MAX_AGENTS == 0 then return MOST end
+  return MAX_AGENTS - agents() - redis.call('ZCARD', 'cf:queued:' .. worker_type)
+end
+
+-- Rings for a queued task. Its first message has its own id, later ones <id>:r<n>.
+local function ring_for(id, now)
+  local key = task_key(id)
+  local row = redis.call('HMGET', key, 'type', 'priority', 'rung_at')
+  local bell = BELLS[row[1] .. ':' .. row[2]]
+  local number = 0
+  if row[3] then number = redis.call('HINCRBY', key, 'rings', 1) end
+  redis.call('HSET', key, 'rung_at', now)
+  ring(bell[1], bell[2], id, number)
+end
+
+-- Takes a waiting task as far as the gates let it go.
+local function admit(id, now)
+  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'priority', 'queued_at', 'place')
+  local worker_type, place = row[2], row[5]
+  local turn = RANKS[row[3]] * 1e13 + tonumber(row[4])
+  if place ~= 'parked' and tenant_room(row[1], worker_type) <= 0 then
+    move(id, 'held', turn)
+  elseif deployment_room(worker_type) <= 0 then
+    move(id, 'parked', turn)
+  else
+    if place == 'held' or place == 'parked' then observe('held', worker_type, now - tonumber(row[4])) end
+    move(id, 'queued', now)
+    ring_for(id, now)
+  end
+end
+
+-- Lets the next tasks of a gate through: the oldest of the highest priority. Answers how many went.
+local function open(gate, room, now)
+  if room <= 0 then return 0 end
+  local ids = redis.call('ZRANGE', gate, 0, math.min(room, MOST) - 1)
+  for _, id in ipairs(ids) do
+    if redis.call('EXISTS', task_key(id)) == 1 then admit(id, now) else redis.call('ZREM', gate, id) end
+  end
+  return #ids
+end
+
+local function open_deployment(now)
+  local passed = 0
+  for _, worker_type in ipairs(TYPES) do
+    passed = passed + open('cf:held:' .. worker_type, deployment_room(worker_type), now)
+  end
+  return passed
+end
+
+-- Something of the tenant's ended, or went back: who may go on instead?
+local function release(tenant, now)
+  if running_cap(tenant) > 0 then
+    for _, worker_type in ipairs(TYPES) do
+      if redis.call('SISMEMBER', 'cf:gates', worker_type .. ':' .. tenant) == 1 then
+        open('cf:held:' .. worker_type .. ':' .. tenant, tenant_room(tenant, worker_type), now)
+      end
+    end
+  end
+  if MAX_AGENTS > 0 then open_deployment(now) end
+end
+
+-- A claim over a cap: the task waits at the gate where it was in turn before. Answers whether it does.
+local function turned_back(id, now)
+  local row = redis.call('HMGET', task_key(id), 'tenant', 'priority', 'queued_at')
+  local tenant, cap, to = row[1], running_cap(row[1]), nil
+  if cap > 0 and tonumber(redis.call('HGET', 'cf:tenant:' .. tenant, 'running') or 0) >= cap then
+    to = 'held'
+  elseif MAX_AGENTS > 0 and agents() >= MAX_AGENTS then
+    to = 'parked'
+  else
+    return false
+  end
+  move(id, to, RANKS[row[2]] * 1e13 + tonumber(row[3]))
+  release(tenant, now)  -- its place in the queue is another's now
+  return true
+end
+
+-- A task waits from now on: it is new, due, or given back.
+local function enqueue(id, now)
+  redis.call('HSET', task_key(id), 'state', 'queued', 'not_before', '', 'queued_at', now)
+  move(id, '')
+  admit(id, now)
+end
+
+-- Whether the tenant may not have so many waiting tasks more.
+local function queue_full(tenant, more)
+  local cap = TENANT_QUEUED[tenant] or TENANT_MAX_QUEUED
+  return cap > 0 and tonumber(redis.call('HGET', 'cf:tenant:' .. tenant, 'waiting') or 0) + more > cap
+end
