@@ -162,7 +162,8 @@ def _text(choice: JsonObject) -> str:
         content = message.get("refusal") or ""
     if not isinstance(content, str):
         raise _bad("a message whose content is no text")
-    return content
+    # Half of a surrogate pair (an emoji cut at max_tokens) cannot be journaled, and the call has been paid for.
+    return content.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _usage(parsed: JsonObject) -> tuple[int, int, float | None]:

@@ -376,3 +376,11 @@ def test_the_key_is_in_no_error_and_no_traceback(answer: Scripted) -> None:
 def test_a_password_in_the_address_is_in_no_error() -> None:
     error = error_of(f"http://user:{SECRET}@127.0.0.1:{free_port()}/v1")
     assert SECRET not in "".join(traceback.format_exception(error))
+
+
+def test_half_of_a_surrogate_pair_is_replaced_so_that_the_answer_can_be_kept() -> None:
+    with ModelServer() as server:
+        server.scripted.append(Scripted(text="cut \ud83d"))
+        reply = use(server.url, call())
+    assert reply.text == "cut \ufffd"
+    assert reply.model_dump_json()

@@ -18,7 +18,8 @@ if idem ~= '' then
       if known[i] == 'hash' then hash = known[i + 1] else ids[tonumber(known[i])] = known[i + 1] end
     end
     if hash ~= body_hash then return {'conflict'} end
-    redis.call('EXPIRE', idem, idem_ttl)  -- a write: WAIT waits for the replicas only after one
+    -- A write, because WAIT waits for the replicas only after one; the key's lifetime stays, as its tasks' does.
+    redis.call('PEXPIRE', idem, redis.call('PTTL', idem))
     return {'replayed', now_ms(), unpack(ids)}
   end
 end
