@@ -155,7 +155,15 @@ class TenantQueueFull(TooMuch):
 
 
 class RateLimited(TooMuch):
+    """The tenant may have `quota` tasks accepted in `window_s` seconds, of which `remaining` are left."""
+
     code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: int, quota: int, window_s: int, remaining: int) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.quota = quota
+        self.window_s = window_s
+        self.remaining = remaining
 
 
 class Unavailable(CodeForgeError):

@@ -13,6 +13,7 @@ from codeforge.errors import InvalidInput, ModelNotConfigured, NotSupported, Unk
 from codeforge.identity import is_task_id, new_task_id
 from codeforge.inputs import INPUTS, TaskInput
 from codeforge.ledger.port import Idempotency, Ledger
+from codeforge.ledger.rates import Rates, RateState
 from codeforge.task import NewTask, Task, TaskState
 from codeforge.worker_types import SPECS, Priority, WorkerType
 
@@ -63,33 +64,46 @@ class Accepted:
         return cls(task.id, task.type, task.state, task.created_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The tasks in order, whether an earlier request had made them, and what is left of the tenant's rate."""
+
+    tasks: Sequence[Accepted]
+    replayed: bool
+    rate: RateState | None
+
+
 class Submissions:
     """Accepts tasks for one deployment."""
 
-    def __init__(self, ledger: Ledger, guard: UrlGuard, *, model_configured: bool) -> None:
+    def __init__(self, ledger: Ledger, guard: UrlGuard, rates: Rates, *, model_configured: bool) -> None:
         self._ledger = ledger
         self._guard = guard
+        self._rates = rates
         self._model_configured = model_configured
 
     async def submit(
         self, tenant: str, requests: Sequence[TaskRequest], idempotency: Idempotency | None, *, batch: bool = False
-    ) -> tuple[Sequence["Accepted"], bool]:
-        """All or none; answers the tasks in order, and whether an earlier request had made them.
+    ) -> Submitted:
+        """All or none.
 
         Raises InvalidInput (a batch's fields start with `tasks.<index>.`), ModelNotConfigured, IdempotencyConflict,
-        LedgerUnavailable.
+        RateLimited, TenantQueueFull, LedgerUnavailable.
         """
         new = [
             self._checked(tenant, request, f"tasks.{index}." if batch else "") for index, request in enumerate(requests)
         ]
+        rate = await self._rates.take(tenant, len(new))
         try:
             submission = await self._ledger.submit(new, idempotency)
         except UnknownParent as error:
             field = f"tasks.{error.index}.{error.field}" if batch else error.field
             raise InvalidInput(error.message, field=field) from None
         if submission.replayed:
-            return [Accepted.of(await self._ledger.get(tenant, task_id)) for task_id in submission.ids], True
-        return [Accepted(task.id, task.type, TaskState.QUEUED, submission.created_at) for task in new], False
+            known = [Accepted.of(await self._ledger.get(tenant, task_id)) for task_id in submission.ids]
+            return Submitted(known, True, rate)
+        made = [Accepted(task.id, task.type, TaskState.QUEUED, submission.created_at) for task in new]
+        return Submitted(made, False, rate)
 
     def _checked(self, tenant: str, request: TaskRequest, prefix: str) -> NewTask:
         for name in ("budget", "webhook"):

@@ -9,7 +9,16 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 
-from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable, TooMuch, Unauthorized, Unavailable
+from codeforge.api.rate_headers import rate_headers
+from codeforge.errors import (
+    CodeForgeError,
+    InvalidInput,
+    LedgerUnavailable,
+    RateLimited,
+    TooMuch,
+    Unauthorized,
+    Unavailable,
+)
 from codeforge.logs import logger
 
 log = logger(__name__)
@@ -36,6 +45,9 @@ def problem_of(error: CodeForgeError) -> Response:
     response = problem(error.status, error.code, error.message)
     if isinstance(error, TooMuch):
         response.headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, RateLimited):
+        rate = rate_headers(error.quota, error.window_s, error.remaining, error.retry_after_s)
+        response.headers.update(rate)
     return response
 
 

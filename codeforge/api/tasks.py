@@ -6,12 +6,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from codeforge.api.body import parse_body, read_body
+from codeforge.api.rate_headers import rate_headers
 from codeforge.api.services import services
 from codeforge.api.views import JsonResponse, accepted_view, links, task_view
 from codeforge.errors import InvalidInput, TaskNotFound
 from codeforge.identity import is_task_id
 from codeforge.ledger.port import TaskFilter
-from codeforge.submission import MAX_BATCH, TaskRequest, idempotency_of
+from codeforge.submission import MAX_BATCH, Submitted, TaskRequest, idempotency_of
 from codeforge.task import TaskState
 from codeforge.wiring.api import ApiServices
 from codeforge.worker_types import WorkerType
@@ -68,8 +69,9 @@ def task_routes(tenant_of: Any) -> APIRouter:
         """Accepts one task. Nothing is enqueued unless the answer is 202."""
         body = parse_body(await read_body(request), TaskRequest)
         idempotency = idempotency_of(key, "task", body.model_dump(mode="json"))
-        (task,), replayed = await api.submissions.submit(tenant, [body], idempotency)
-        headers = {"Location": f"/tasks/{task.id}"} | _replay_header(replayed)
+        submitted = await api.submissions.submit(tenant, [body], idempotency)
+        (task,) = submitted.tasks
+        headers = {"Location": f"/tasks/{task.id}"} | _headers(submitted)
         return JsonResponse(accepted_view(task), status_code=ACCEPTED, headers=headers)
 
     @router.post("/tasks/batch", status_code=ACCEPTED, openapi_extra=body_of(BatchRequest))
@@ -77,9 +79,9 @@ def task_routes(tenant_of: Any) -> APIRouter:
         """Accepts up to 1,000 tasks, all or none."""
         body = parse_body(await read_body(request), BatchRequest)
         idempotency = idempotency_of(key, "batch", body.model_dump(mode="json"))
-        tasks, replayed = await api.submissions.submit(tenant, body.tasks, idempotency, batch=True)
-        items = {"items": [accepted_view(task) for task in tasks]}
-        return JsonResponse(items, status_code=ACCEPTED, headers=_replay_header(replayed))
+        submitted = await api.submissions.submit(tenant, body.tasks, idempotency, batch=True)
+        items = {"items": [accepted_view(task) for task in submitted.tasks]}
+        return JsonResponse(items, status_code=ACCEPTED, headers=_headers(submitted))
 
     @router.get("/tasks")
     async def list_tasks(
@@ -125,8 +127,10 @@ def task_routes(tenant_of: Any) -> APIRouter:
     return router
 
 
-def _replay_header(replayed: bool) -> dict[str, str]:
-    return {"Idempotent-Replay": "true"} if replayed else {}
+def _headers(submitted: Submitted) -> dict[str, str]:
+    rate = submitted.rate
+    headers = {} if rate is None else rate_headers(rate.quota, rate.window_s, rate.remaining, rate.reset_s)
+    return headers | ({"Idempotent-Replay": "true"} if submitted.replayed else {})
 
 
 def _label(text: str) -> tuple[str, str | None]:

@@ -1,4 +1,4 @@
-"""Settings of what is admitted: caps, and the keys that tell tenants apart."""
+"""Settings of what is admitted: caps, rates, and the keys that tell tenants apart."""
 
 import re
 from collections.abc import Mapping
@@ -21,11 +21,12 @@ TenantNumbers = Annotated[dict[str, int], NoDecode]
 
 
 class AdmissionSettings(BaseSettings):
-    """Caps; 0 or none is no cap."""
+    """Caps, of which 0 or none is no cap, and each tenant's rate of submissions."""
 
     max_agents: int | None = Field(default=None, ge=1)
     tenant_max_running: TenantNumbers = {}
     tenant_max_queued: TenantNumbers = {}
+    rate_limit: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")
 
     @field_validator("tenant_max_running", "tenant_max_queued", mode="before")
     @classmethod

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from codeforge.ledger.port import Ledger
+from codeforge.ledger.rates import Rates
 from codeforge.lineage import Lineage
 from codeforge.search import Search
 from codeforge.settings import Settings
 from codeforge.stores.ports import Embedder, GraphStore, VectorStore
 from codeforge.submission import Submissions
 from codeforge.web.guard import AddressGuard
-from codeforge.wiring.ledger import redis_ledger
+from codeforge.wiring.ledger import rates, redis_ledger
 from codeforge.wiring.stores import embedder, graph_store, vector_store
 
 API_CONNECTIONS = 64
@@ -27,10 +28,11 @@ class ApiServices:
     graph: GraphStore
     vectors: VectorStore
     embedder: Embedder
+    rates: Rates
 
     async def close(self) -> None:
         """Closes every client."""
-        for part in (self.embedder, self.vectors, self.graph, self.ledger):
+        for part in (self.embedder, self.vectors, self.graph, self.rates, self.ledger):
             await part.close()
 
 
@@ -38,13 +40,15 @@ async def api_services(settings: Settings) -> ApiServices:
     """The front door's services."""
     ledger = redis_ledger(settings, connections=API_CONNECTIONS, blocking=STREAM_CONNECTIONS)
     graph, vectors, texts = graph_store(settings), vector_store(settings), embedder(settings)
+    limits = rates(settings)
     guard = AddressGuard(settings.allow_private_hosts)
     return ApiServices(
         ledger=ledger,
-        submissions=Submissions(ledger, guard, model_configured=settings.model_configured),
+        submissions=Submissions(ledger, guard, limits, model_configured=settings.model_configured),
         lineage=Lineage(graph),
         search=Search(vectors, texts),
         graph=graph,
         vectors=vectors,
         embedder=texts,
+        rates=limits,
     )

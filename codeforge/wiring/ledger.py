@@ -6,12 +6,14 @@ from codeforge.broker.message import ring_template
 from codeforge.ledger.admission import Caps, TenantCaps
 from codeforge.ledger.bells import Bell, Bells
 from codeforge.ledger.connection import connect
+from codeforge.ledger.rates import NoRates, Rates, RedisRates
 from codeforge.ledger.redis import RedisLedger
 from codeforge.ledger.scripts import Replication
 from codeforge.settings import EVERY_TENANT, Settings
 from codeforge.worker_types import Priority, WorkerType
 
 BACKGROUND_CONNECTIONS = 8
+RATE_CONNECTIONS = 32
 BLOCKING_TIMEOUT_S = 15.0
 
 
@@ -35,6 +37,13 @@ def caps(settings: Settings) -> Caps:
 def _tenant_caps(numbers: Mapping[str, int]) -> TenantCaps:
     named = {tenant: number for tenant, number in numbers.items() if tenant != EVERY_TENANT}
     return TenantCaps(numbers.get(EVERY_TENANT, 0), named)
+
+
+def rates(settings: Settings) -> Rates:
+    """How fast tenants may submit."""
+    if settings.rate_limit is None:
+        return NoRates()
+    return RedisRates(connect(settings.redis_address, max_connections=RATE_CONNECTIONS), settings.rate_limit)
 
 
 def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> RedisLedger:

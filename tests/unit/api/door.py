@@ -11,6 +11,7 @@ import httpx
 from codeforge.api.app import create_app
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
+from codeforge.ledger.rates import NoRates, Rates
 from codeforge.lineage import Lineage
 from codeforge.search import Search
 from codeforge.settings import Settings
@@ -56,18 +57,22 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(ledger: MemoryLedger | None = None, *, model: bool = True, **settings: Any) -> AsyncIterator[Door]:
+async def opened(
+    ledger: MemoryLedger | None = None, *, model: bool = True, rates: Rates | None = None, **settings: Any
+) -> AsyncIterator[Door]:
     """A front door with these settings, closed at the end."""
     ledger = ledger or MemoryLedger()
     graph, vectors, embedder = MemoryGraphStore(), MemoryVectorStore(16), HashEmbedder(16)
+    limits = rates or NoRates()
     services = ApiServices(
         ledger=ledger,
-        submissions=Submissions(ledger, AddressGuard(), model_configured=model),
+        submissions=Submissions(ledger, AddressGuard(), limits, model_configured=model),
         lineage=Lineage(graph),
         search=Search(vectors, embedder),
         graph=graph,
         vectors=vectors,
         embedder=embedder,
+        rates=limits,
     )
 
     async def make() -> ApiServices:
