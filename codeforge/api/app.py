@@ -1,6 +1,6 @@
 """The front door as an ASGI application."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -19,14 +19,14 @@ from codeforge.wiring.api import ApiServices
 SUMMARY = "Runs AI-agent tasks at scale."
 
 
-def create_app(settings: Settings, make_services: Callable[[], Awaitable[ApiServices]]) -> FastAPI:
-    """The app. `make_services` is called at start-up, on the server's loop; the app closes what it made."""
+def create_app(settings: Settings, services: ApiServices) -> FastAPI:
+    """The app. It closes the services at its end."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.services = await make_services()
+        app.state.services = services
         yield
-        await app.state.services.close()
+        await services.close()
 
     app = FastAPI(title="CodeForge", version=__version__, summary=SUMMARY, lifespan=lifespan)
     registry = CollectorRegistry()

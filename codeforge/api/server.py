@@ -1,6 +1,9 @@
 """The API as a process."""
 
+import asyncio
+
 import uvicorn
+import uvloop
 
 from codeforge.api.app import create_app
 from codeforge.ledger.headroom import require_noeviction
@@ -20,9 +23,14 @@ def serve(settings: Settings) -> None:
     check_embeddings(settings)  # before the server, which would report it with a traceback
     configure_logs(settings, "api")
     require_noeviction(settings.redis_address)
-    app = create_app(settings, lambda: api_services(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    services = await api_services(settings)  # before the server, which would report a wrong setting with a traceback
     config = uvicorn.Config(
-        app,
+        create_app(settings, services),
         host=settings.api_host,
         port=settings.api_port,
         access_log=False,
@@ -30,4 +38,4 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACEFUL_S,
         server_header=False,
     )
-    uvicorn.Server(config).run()
+    await uvicorn.Server(config).serve()

@@ -3,25 +3,26 @@
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from codeforge.sentinel import is_sentinel, with_sentinel_password
 from codeforge.settings.admission import KeySettings
-from codeforge.settings.values import is_loopback, is_network, split_commas
+from codeforge.settings.values import host, is_loopback, is_network, split_commas
 from codeforge.worker_types import GENERAL, WorkerType
 
 OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
 OPENROUTER_DEFAULT_MODEL = "openai/gpt-4o-mini"
 
 CommaList = Annotated[tuple[str, ...], NoDecode]
+Host = Annotated[str, AfterValidator(host)]
 
 
 class LedgerSettings(BaseSettings):
     """Redis or Valkey: the broker and the ledger."""
 
     redis_url: SecretStr | None = None
-    redis_host: str | None = None
+    redis_host: Host | None = None
     redis_port: int = Field(default=6379, ge=1, le=65_535)
     redis_password: SecretStr | None = None  # for `redis_host`; a `redis_url` holds its own
     redis_sentinel_password: SecretStr | None = None  # the Sentinels' own, for a `redis_url` that names some
@@ -49,7 +50,7 @@ class GraphSettings(BaseSettings):
     """Neo4j, or what speaks its protocol."""
 
     neo4j_uri: str | None = None
-    neo4j_host: str | None = None
+    neo4j_host: Host | None = None
     neo4j_user: str = "neo4j"
     neo4j_password: SecretStr | None = None
     neo4j_database: str | None = None
@@ -64,7 +65,7 @@ class VectorSettings(BaseSettings):
     """Qdrant and the embeddings that fill it."""
 
     qdrant_url: str | None = None
-    qdrant_host: str | None = None
+    qdrant_host: Host | None = None
     qdrant_api_key: SecretStr | None = None
     qdrant_collection: str = Field(default="codeforge", pattern=r"^[\w-]{1,100}$")
     embeddings_base_url: str | None = None

@@ -1,12 +1,22 @@
 """Parts of settings' values."""
 
+import re
 from ipaddress import ip_address, ip_network
 from typing import Any
+
+_HOST = re.compile(r"[\w.-]{1,253}|\[[0-9a-fA-F:.]+\]")
 
 
 def split_commas(value: Any) -> Any:
     """`"a, b"` to `("a", "b")`; anything but a string is returned as it is."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def host(text: str) -> str:
+    """A host as it stands in a URL: a name, an IPv4 address, or an IPv6 address in brackets. Raises ValueError."""
+    if _HOST.fullmatch(text) is None:
+        raise ValueError("expected a host name or an address, without scheme and port")
+    return text
 
 
 def is_network(text: str) -> bool:

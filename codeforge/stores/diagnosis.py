@@ -17,7 +17,7 @@ async def graph_server(uri: str, user: str, password: SecretStr | None, timeout_
         ) as driver:
             return (await driver.get_server_info()).agent
     except (ConfigurationError, ValueError) as error:
-        raise SettingsError("NEO4J_URI: expected bolt://host:port or neo4j://host:port") from error
+        raise SettingsError("CODEFORGE_NEO4J_URI: expected bolt://host:port or neo4j://host:port") from error
     except AuthError as error:
         raise GraphUnavailable("the server refuses the user or the password", retryable=False) from error
     except (DriverError, Neo4jError, OSError) as error:

@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 _Work = Callable[[AsyncManagedTransaction], Awaitable[_T]]
 
 SCHEMES = frozenset(f"{name}{security}" for name in ("bolt", "neo4j") for security in ("", "+s", "+ssc"))
-_ADDRESS = "NEO4J_URI: expected bolt://host:port or neo4j://host:port, without credentials"
+_ADDRESS = "CODEFORGE_NEO4J_URI: expected bolt://host:port or neo4j://host:port, without credentials"
 
 POOL_SIZE = 16
 ATTEMPTS = 8

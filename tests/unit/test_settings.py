@@ -65,6 +65,9 @@ WRONG = [
     ("LEASE_S", "0"),
     ("DRAIN_S", "-1"),
     ("ALLOW_PRIVATE_HOSTS", "localhost,hunter2/8"),
+    ("NEO4J_HOST", "http://hunter2"),
+    ("QDRANT_HOST", "hunter2 "),
+    ("REDIS_HOST", "hunter2:6379"),
     ("LOG_LEVEL", "hunter2"),
 ]
 

@@ -74,11 +74,7 @@ async def opened(
         embedder=embedder,
         rates=limits,
     )
-
-    async def make() -> ApiServices:
-        return services
-
-    app = create_app(Settings(**settings), make)
+    app = create_app(Settings(**settings), services)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
