@@ -41,6 +41,7 @@ class LeaseKeeper:
         self._pause_s = min(LONGEST_PAUSE_S, lease_s / 5)
         self._on_cancelled = on_cancelled
         self._on_death = on_death
+        self._heard: list[str] = []
         self._stopping = threading.Event()
         self._redis = connect_sync(address, timeout_s=lease_s / 3)
         self._renew = self._redis.register_script(script_text("renew_lease"))
@@ -70,10 +71,11 @@ class LeaseKeeper:
     def _beat(self) -> None:
         sent_at = self._lease.now()
         try:
-            cancelled = self._renew(args=[self._worker.id, self._lease_ms, worker_text(self._worker)])
+            cancelled = self._renew(args=[self._worker.id, self._lease_ms, worker_text(self._worker), *self._heard])
         except (redis.RedisError, OSError) as error:
             log.warning("lease_not_renewed", error=type(error).__name__)
             return
         self._lease.renewed(sent_at)
-        if cancelled:
-            self._on_cancelled([task_id.decode() for task_id in cancelled])
+        self._heard = [task_id.decode() for task_id in cancelled]
+        if self._heard:
+            self._on_cancelled(self._heard)

@@ -225,8 +225,9 @@ class Ledger(Protocol):
         """Back to the queue, no attempt spent; a task that was cancelled meanwhile ends so. Raises StaleClaim."""
         ...
 
-    async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:
-        """Renews the worker's one lease; answers the tasks of its that were cancelled since."""
+    async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:
+        """Renews the worker's one lease; answers the tasks of its that were cancelled, at most 500, again each time until
+        they are given as `heard`."""
         ...
 
     async def end_lease(self, worker: str) -> None:

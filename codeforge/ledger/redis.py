@@ -210,9 +210,9 @@ class RedisLedger:
             raise StaleClaim(f"another attempt owns task {claim.task_id}")
         return reply
 
-    async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:
+    async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:
         """See `Ledger.renew_lease`."""
-        cancelled = await self._scripts.run("renew_lease", [worker.id, self._lease_ms, worker_text(worker)])
+        cancelled = await self._scripts.run("renew_lease", [worker.id, self._lease_ms, worker_text(worker), *heard])
         return [task_id.decode() for task_id in cancelled or ()]
 
     async def end_lease(self, worker: str) -> None:

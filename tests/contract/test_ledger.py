@@ -215,8 +215,19 @@ async def test_cancel_of_a_running_task_reaches_its_worker(cf: LedgerEngine) -> 
     assert await cf.ledger.cancel("acme", task.id) is TaskState.RUNNING
     record = WorkerRecord("w1", [WorkerType.SCRAPE], 10)
     assert await cf.ledger.renew_lease(record) == [task.id]
-    assert await cf.ledger.renew_lease(record) == []
+    assert await cf.ledger.renew_lease(record) == [task.id]  # as long as it is not known to be heard
+    assert await cf.ledger.renew_lease(record, [task.id]) == []
     assert await cf.ledger.finish(claimed.claim, Outcome("retry", error=FAILURE)) is TaskState.CANCELLED
+
+
+async def test_cancellation_that_came_too_late_does_not_hit_the_replay(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    claimed = await cf.claimed(task.id)
+    await cf.ledger.cancel("acme", task.id)
+    await cf.ledger.finish(claimed.claim, Outcome("cancelled", error=FAILURE))
+    await cf.ledger.replay("acme", task.id)
+    await cf.claimed(task.id)
+    assert await cf.ledger.renew_lease(WorkerRecord("w1", [WorkerType.SCRAPE], 10)) == []
 
 
 async def test_cancellation_outlives_a_hand_back(cf: LedgerEngine) -> None:

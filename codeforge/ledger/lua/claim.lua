@@ -21,6 +21,7 @@ local attempts = redis.call('HINCRBY', key, 'attempts', 1)
 redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 'started_at', now)
 move(id, 'running', now + tonumber(row[4]) * 1000)
 redis.call('SADD', 'cf:owned:' .. worker, id)
+redis.call('SREM', 'cf:cancel:' .. worker, id)  -- it was for an earlier attempt
 observe('wait', worker_type, now - tonumber(queued_at))
 event(id, 'running', '{"state":"running","attempt":' .. attempts .. '}')
 return {'claimed', redis.call('HGETALL', key), redis.call('HGETALL', 'cf:journal:' .. id)}

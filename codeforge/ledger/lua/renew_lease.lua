@@ -1,5 +1,8 @@
--- ARGV: worker, lease in ms, description (JSON). Answers the ids of its tasks that were cancelled.
+-- ARGV: worker, lease in ms, description (JSON), then the ids that it was told of and has heard.
+-- Answers the ids of its tasks that were cancelled, again with every beat until they are heard: an answer can be lost.
 local worker = ARGV[1]
+local cancelled = 'cf:cancel:' .. worker
 redis.call('ZADD', 'cf:lease', now_ms() + tonumber(ARGV[2]), worker)
 redis.call('HSET', 'cf:workers', worker, ARGV[3])
-return redis.call('SPOP', 'cf:cancel:' .. worker, 500)
+for i = 4, #ARGV do redis.call('SREM', cancelled, ARGV[i]) end
+return redis.call('SRANDMEMBER', cancelled, 500)

@@ -34,6 +34,7 @@ class MemoryAttempts(MemoryPlaces):
         if queued_at is None or self._turned_back(row):
             return None
         row.claim_id, row.worker = claim_id, worker
+        self._cancels[worker].discard(task_id)  # it was for an earlier attempt
         row.set(state=TaskState.RUNNING, fence=row.task.fence + 1, attempts=row.task.attempts + 1, started_at=now)
         self._move(row, "running", now + row.task.timeout_s * 1000)
         self._observe("wait", row.task.type, now - queued_at)
@@ -136,12 +137,13 @@ class MemoryAttempts(MemoryPlaces):
         self._event(row, "handed_back", {"state": "queued"})
         self._open_gates()
 
-    async def renew_lease(self, worker: WorkerRecord) -> Sequence[str]:
+    async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:
         """See `Ledger.renew_lease`."""
         await self._reached()
         self.leases[worker.id] = self.now_ms() + self._lease_ms
         self.workers[worker.id] = worker
-        return sorted(self._cancels.pop(worker.id, ()))
+        self._cancels[worker.id].difference_update(heard)
+        return sorted(self._cancels[worker.id])
 
     async def end_lease(self, worker: str) -> None:
         """See `Ledger.end_lease`."""
