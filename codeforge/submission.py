@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, Protocol
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -14,7 +14,7 @@ from codeforge.identity import is_task_id, new_task_id
 from codeforge.inputs import INPUTS, TaskInput
 from codeforge.ledger.port import Idempotency, Ledger
 from codeforge.ledger.rates import Rates, RateState
-from codeforge.task import NewTask, Task, TaskState
+from codeforge.task import NewTask, TaskState
 from codeforge.worker_types import SPECS, Priority, WorkerType
 
 MAX_DELAY_S = 30 * 86_400
@@ -58,11 +58,6 @@ class Accepted:
     state: TaskState
     created_at: int
 
-    @classmethod
-    def of(cls, task: Task) -> Self:
-        """Of a task that an earlier request made."""
-        return cls(task.id, task.type, task.state, task.created_at)
-
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
@@ -99,11 +94,12 @@ class Submissions:
         except UnknownParent as error:
             field = f"tasks.{error.index}.{error.field}" if batch else error.field
             raise InvalidInput(error.message, field=field) from None
-        if submission.replayed:
-            known = [Accepted.of(await self._ledger.get(tenant, task_id)) for task_id in submission.ids]
-            return Submitted(known, True, rate)
-        made = [Accepted(task.id, task.type, TaskState.QUEUED, submission.created_at) for task in new]
-        return Submitted(made, False, rate)
+        # A repetition is answered as the first time, also when its tasks have ended or were let go since.
+        tasks = [
+            Accepted(task_id, task.type, TaskState.QUEUED, submission.created_at)
+            for task_id, task in zip(submission.ids, new, strict=True)
+        ]
+        return Submitted(tasks, submission.replayed, rate)
 
     def _checked(self, tenant: str, request: TaskRequest, prefix: str) -> NewTask:
         for name in ("budget", "webhook"):

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from codeforge.ledger import keys
 from codeforge.ledger.port import OutboxEntry
+from codeforge.ledger.retention import Retention
 from codeforge.ledger.rows import RESULT_FIELDS, call_of, from_values, task_of
 from codeforge.ledger.scripts import Argument, Scripts, answer
 
@@ -21,12 +22,12 @@ MAX_CALLS = 1_000
 class RedisOutbox:
     """`Outbox` on one Redis."""
 
-    def __init__(self, redis: Redis, blocking: Redis, *, partitions: int, retention_s: int) -> None:
+    def __init__(self, redis: Redis, blocking: Redis, *, partitions: int, retention: Retention) -> None:
         self._redis = redis
         self._blocking = blocking
         self._scripts = Scripts(redis)
         self._partitions = partitions
-        self._retention_s = retention_s
+        self._retention = retention
 
     async def acquire(self, owner: str, ttl_s: float) -> Sequence[int]:
         """See `Outbox.acquire`."""
@@ -87,11 +88,15 @@ class RedisOutbox:
     async def settle(self, entries: Sequence[OutboxEntry], rejected: Mapping[str, str]) -> None:
         """See `Outbox.settle`."""
         for partition in sorted({entry.partition for entry in entries}):
-            args: list[Argument] = [keys.outbox(partition), self._retention_s, keys.OUTBOX_DEAD]
+            args: list[Argument] = [keys.outbox(partition), keys.OUTBOX_DEAD]
             for entry in entries:
                 if entry.partition == partition:
-                    args += [entry.entry_id, entry.task_id, entry.fence, rejected.get(entry.task_id, "")]
+                    args += [entry.entry_id, entry.task_id, entry.fence, self._kept_s(entry)]
+                    args.append(rejected.get(entry.task_id, ""))
             await self._scripts.run("settle", args)
+
+    def _kept_s(self, entry: OutboxEntry) -> int:
+        return self._retention.default_s if entry.task is None else self._retention.of(entry.task.state)
 
     async def close(self) -> None:
         """Closes its connections."""

@@ -31,7 +31,7 @@ class Idempotency:
 @dataclass(frozen=True, slots=True)
 class Submission:
     """The accepted tasks in the order given; `replayed` when an earlier request with the same key made them.
-    `created_at` is the ledger's time in milliseconds."""
+    `created_at` is when they were made, by the ledger's clock, in milliseconds."""
 
     ids: Sequence[str]
     replayed: bool
@@ -226,8 +226,8 @@ class Ledger(Protocol):
         ...
 
     async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:
-        """Renews the worker's one lease; answers the tasks of its that were cancelled, at most 500, again each time until
-        they are given as `heard`."""
+        """Renews the worker's one lease; answers those of its tasks that were cancelled, at most 500, again each time
+        until they are given as `heard`."""
         ...
 
     async def end_lease(self, worker: str) -> None:

@@ -31,12 +31,12 @@ class RedisReaperLedger:
         *,
         partitions: int,
         lease_s: float,
-        retention_s: int = 0,
+        shortest_retention_s: int = 0,
         caps: Caps = NO_CAPS,
     ) -> None:
-        """What is younger than `retention_s` seconds is not looked at for having expired."""
+        """What is younger than `shortest_retention_s` seconds is not looked at for having expired."""
         self._redis = redis
-        self._retention_ms = retention_s * 1000
+        self._retention_ms = shortest_retention_s * 1000
         self._looked_at: dict[str, int] = {}
         self._scripts = Scripts(redis, constants(caps, bells))
         self._partitions = partitions

@@ -58,7 +58,6 @@ class RedisLedger:
         *,
         partitions: int,
         lease_s: float,
-        retention_s: int,
         outbox_max_bytes: int = 0,
         replication: Replication = NOT_REPLICATED,
         headroom_age_s: float = MAX_AGE_S,
@@ -72,7 +71,6 @@ class RedisLedger:
         self._caps = caps
         self._partitions = partitions
         self._lease_ms = int(lease_s * 1000)
-        self._retention_s = retention_s
         self._outbox_max_bytes = outbox_max_bytes
         self._replication = replication
         self._headroom = Headroom(redis, headroom_age_s)
@@ -92,14 +90,14 @@ class RedisLedger:
             raise queue_full(self._caps, tasks[0].tenant)
         if not replicated:
             raise NotReplicated(NOT_CONFIRMED)
-        now, *raw = rest
+        made_at, *raw = rest
         ids = [task_id.decode() for task_id in raw]
         # The same ids are this very call, repeated because its answer was lost.
-        return Submission(ids, replayed=status == b"replayed" and ids[0] != tasks[0].id, created_at=now)
+        return Submission(ids, replayed=status == b"replayed" and ids[0] != tasks[0].id, created_at=int(made_at))
 
     def _submission(self, tasks: Sequence[NewTask], idempotency: Idempotency | None) -> list[Argument]:
         idem_key = f"{keys.PREFIX}idem:{tasks[0].tenant}:{idempotency.key}" if idempotency else ""
-        args: list[Argument] = [idem_key, idempotency.body_hash if idempotency else "", self._retention_s]
+        args: list[Argument] = [idem_key, idempotency.body_hash if idempotency else ""]
         args += [self._outbox_max_bytes, len(tasks)]
         for task in tasks:
             args += [task.id, task.tenant, task.type.value, task.priority.value, task.input, task.labels]

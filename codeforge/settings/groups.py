@@ -30,7 +30,11 @@ class LedgerSettings(BaseSettings):
     submit_replicas: int = Field(default=0, ge=0, le=16)  # how many must have a task before it is accepted
     submit_wait_ms: int = Field(default=1_000, ge=1, le=5_000)
     lease_s: float = Field(default=15.0, ge=1, le=3_600)
-    retention_s: int = Field(default=7 * 86_400, ge=60)
+    retention_s: int = Field(default=7 * 86_400, ge=60)  # of an ended task, where its state has none of its own
+    retention_succeeded_s: int | None = Field(default=None, ge=60)
+    retention_failed_s: int | None = Field(default=None, ge=60)
+    retention_cancelled_s: int | None = Field(default=None, ge=60)
+    retention_dead_s: int | None = Field(default=None, ge=60)
     outbox_partitions: int = Field(default=4, ge=1, le=64)
     outbox_max_bytes: int = Field(default=512 * 1024 * 1024, ge=0)  # of unstored results; 0 is no limit
 

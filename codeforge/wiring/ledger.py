@@ -8,8 +8,10 @@ from codeforge.ledger.bells import Bell, Bells
 from codeforge.ledger.connection import connect
 from codeforge.ledger.rates import NoRates, Rates, RedisRates
 from codeforge.ledger.redis import RedisLedger
+from codeforge.ledger.retention import Retention
 from codeforge.ledger.scripts import Replication
 from codeforge.settings import EVERY_TENANT, Settings
+from codeforge.task import TaskState
 from codeforge.worker_types import Priority, WorkerType
 
 BACKGROUND_CONNECTIONS = 8
@@ -39,6 +41,17 @@ def _tenant_caps(numbers: Mapping[str, int]) -> TenantCaps:
     return TenantCaps(numbers.get(EVERY_TENANT, 0), named)
 
 
+def retention(settings: Settings) -> Retention:
+    """How long ended tasks are kept."""
+    own = {
+        TaskState.SUCCEEDED: settings.retention_succeeded_s,
+        TaskState.FAILED: settings.retention_failed_s,
+        TaskState.CANCELLED: settings.retention_cancelled_s,
+        TaskState.DEAD: settings.retention_dead_s,
+    }
+    return Retention(settings.retention_s, {state: seconds for state, seconds in own.items() if seconds is not None})
+
+
 def rates(settings: Settings) -> Rates:
     """How fast tenants may submit."""
     if settings.rate_limit is None:
@@ -55,7 +68,6 @@ def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> 
         bells(),
         partitions=settings.outbox_partitions,
         lease_s=settings.lease_s,
-        retention_s=settings.retention_s,
         outbox_max_bytes=settings.outbox_max_bytes,
         caps=caps(settings),
         replication=Replication(settings.submit_replicas, settings.submit_wait_ms),

@@ -10,7 +10,7 @@ from codeforge.ledger.port import Ledger
 from codeforge.projection import Projector
 from codeforge.settings import Settings
 from codeforge.stores.ports import GraphStore, VectorStore
-from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, BLOCKING_TIMEOUT_S, redis_ledger
+from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, BLOCKING_TIMEOUT_S, redis_ledger, retention
 from codeforge.wiring.stores import embedder, graph_store, vector_store
 
 
@@ -34,7 +34,7 @@ async def projector_parts(settings: Settings) -> AsyncIterator[ProjectorParts]:
         connect(address, max_connections=BACKGROUND_CONNECTIONS),
         connect(address, max_connections=2, timeout_s=BLOCKING_TIMEOUT_S),
         partitions=settings.outbox_partitions,
-        retention_s=settings.retention_s,
+        retention=retention(settings),
     )
     graph, vectors, texts = graph_store(settings), vector_store(settings), embedder(settings)
     try:

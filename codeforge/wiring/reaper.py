@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from codeforge.ledger.connection import connect
 from codeforge.ledger.reaper import RedisReaperLedger
 from codeforge.settings import Settings
-from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, bells, caps
+from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, bells, caps, retention
 
 
 @asynccontextmanager
@@ -19,7 +19,7 @@ async def reaper_ledger(settings: Settings) -> AsyncIterator[RedisReaperLedger]:
             bells(),
             partitions=settings.outbox_partitions,
             lease_s=settings.lease_s,
-            retention_s=settings.retention_s,
+            shortest_retention_s=retention(settings).shortest_s,
             caps=caps(settings),
         )
     finally:

@@ -1,6 +1,7 @@
 """The ledgers under contract: the one on a server, and the fake. Tests look behind them through `LedgerEngine` only."""
 
 import json
+import math
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
@@ -21,8 +22,9 @@ from codeforge.ledger.outbox_port import OutboxKeeper
 from codeforge.ledger.port import ClaimedTask, Ledger, Outbox, Outcome, ReaperLedger, WorkerRecord
 from codeforge.ledger.reaper import RedisReaperLedger
 from codeforge.ledger.redis import RedisLedger
+from codeforge.ledger.retention import Retention
 from codeforge.ledger.scripts import Replication
-from codeforge.task import NewTask, TaskFailure
+from codeforge.task import NewTask, TaskFailure, TaskState
 from codeforge.worker_types import Priority, WorkerType, queue_name
 from tests.factories import new_task
 
@@ -36,7 +38,7 @@ BELLS = {
 
 PARTITIONS = 2
 LEASE_S = 30.0
-RETENTION_S = 600
+RETENTION = Retention(600, {TaskState.FAILED: 1_200})
 OUTBOX_MAX_BYTES = 1_000_000
 LONG_AGO_MS = 1
 
@@ -101,9 +103,21 @@ class LedgerEngine(ABC):
     async def replace_claim(self, task_id: str) -> None:
         """The ledger was restored and has issued the same fence again, to another claim."""
 
-    @abstractmethod
     async def retained(self, task_id: str) -> bool:
         """Whether the task stays until something happens to it (False: it expires by itself)."""
+        return await self.kept_s(task_id) is None
+
+    @abstractmethod
+    async def kept_s(self, task_id: str) -> float | None:
+        """For how many seconds the task is kept; None while it stays until something happens to it."""
+
+    @abstractmethod
+    async def key_kept_s(self, key: str) -> float | None:
+        """The same of an Idempotency-Key of the tenant acme."""
+
+    @abstractmethod
+    async def journaled(self, task_id: str) -> dict[str, bytes]:
+        """The steps that are kept of the task."""
 
     @abstractmethod
     async def lose_replicas(self) -> None:
@@ -144,7 +158,7 @@ class LedgerServer(LedgerEngine):
         self.ledger = self.replicated_ledger(Replication())
         self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS, lease_s=LEASE_S)
         self.keeper = RedisOutboxKeeper(redis, partitions=PARTITIONS)
-        self.outbox = RedisOutbox(redis, blocking, partitions=PARTITIONS, retention_s=RETENTION_S)
+        self.outbox = RedisOutbox(redis, blocking, partitions=PARTITIONS, retention=RETENTION)
 
     async def messages(self, queue: str) -> list[Message]:
         return [Message(**json.loads(text)) for text in reversed(await self.redis.lrange(queue, 0, -1))]
@@ -173,8 +187,19 @@ class LedgerServer(LedgerEngine):
     async def replace_claim(self, task_id: str) -> None:
         await self.redis.hset(keys.task(task_id), "claim", "of a restored ledger")
 
-    async def retained(self, task_id: str) -> bool:
-        return await self.redis.ttl(keys.task(task_id)) < 0
+    async def kept_s(self, task_id: str) -> float | None:
+        return await self._ttl_s(keys.task(task_id))
+
+    async def key_kept_s(self, key: str) -> float | None:
+        return await self._ttl_s(f"{keys.PREFIX}idem:acme:{key}")
+
+    async def journaled(self, task_id: str) -> dict[str, bytes]:
+        return {name.decode(): value for name, value in (await self.redis.hgetall(keys.journal(task_id))).items()}
+
+    async def _ttl_s(self, name: str) -> float | None:
+        left = await self.redis.pttl(name)
+        assert left != -2, f"no such key: {name}"
+        return None if left == -1 else left / 1000
 
     async def lose_replicas(self) -> None:
         self.ledger = self.replicated_ledger(Replication(1, 50))
@@ -187,7 +212,6 @@ class LedgerServer(LedgerEngine):
             BELLS,
             partitions=PARTITIONS,
             lease_s=LEASE_S,
-            retention_s=RETENTION_S,
             outbox_max_bytes=OUTBOX_MAX_BYTES,
             replication=replication,
             headroom_age_s=0,
@@ -235,7 +259,7 @@ class MemoryLedgerEngine(LedgerEngine):
 
     def __init__(self) -> None:
         self.memory = MemoryLedger(
-            partitions=PARTITIONS, lease_s=LEASE_S, retention_s=RETENTION_S, outbox_max_bytes=OUTBOX_MAX_BYTES
+            partitions=PARTITIONS, lease_s=LEASE_S, retention=RETENTION, outbox_max_bytes=OUTBOX_MAX_BYTES
         )
         self.ledger = self.reaper = self.outbox = self.keeper = self.memory
 
@@ -264,8 +288,18 @@ class MemoryLedgerEngine(LedgerEngine):
     async def replace_claim(self, task_id: str) -> None:
         self.memory.rows[task_id].claim_id = "of a restored ledger"
 
-    async def retained(self, task_id: str) -> bool:
-        return self.memory.rows[task_id].expires_at is None
+    async def kept_s(self, task_id: str) -> float | None:
+        return self._left_s(self.memory.rows[task_id].expires_at)
+
+    async def key_kept_s(self, key: str) -> float | None:
+        until = self.memory._known["acme", key].expires_at
+        return self._left_s(None if until == math.inf else until)
+
+    async def journaled(self, task_id: str) -> dict[str, bytes]:
+        return self.memory.rows[task_id].journal
+
+    def _left_s(self, until: float | None) -> float | None:
+        return None if until is None else (until - self.memory.now_ms()) / 1000
 
     async def lose_replicas(self) -> None:
         self.memory.replicated = False

@@ -121,3 +121,5 @@ class Model:
         task = self.tasks[task_id]
         if task.state in DONE and task.fence == fence:
             task.stored = task.stored or accepted
+            if accepted and task.state == "succeeded":
+                task.journal = {}  # it is never replayed

@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from codeforge.ledger.port import Outcome
+from codeforge.ledger.port import Idempotency, Outcome
 from codeforge.task import ModelCall
 from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
+from tests.factories import new_task
 
 pytestmark = pytest.mark.anyio
 
@@ -74,3 +75,43 @@ async def test_wait_ends_with_an_entry_or_with_its_time(cf: LedgerEngine) -> Non
         waiting = asyncio.create_task(cf.outbox.wait([0, 1], 20))
         await cf.ledger.cancel("acme", task.id)
         await waiting
+
+
+async def ended(cf: LedgerEngine, task_id: str, outcome: Outcome = SUCCESS) -> None:
+    """The task has run and is stored."""
+    await cf.ledger.finish((await cf.claimed(task_id)).claim, outcome)
+    await cf.outbox.settle(await cf.outbox.read(await cf.outbox.acquire("p1", 30), 100, 1 << 20), {})
+
+
+async def test_task_is_kept_for_as_long_as_its_final_state_is(cf: LedgerEngine) -> None:
+    good, bad = await cf.submitted(), await cf.submitted()
+    await ended(cf, good.id)
+    await ended(cf, bad.id, Outcome("failed", error=FAILURE))
+    kept = [await cf.kept_s(task.id) for task in (good, bad)]
+    assert kept == [pytest.approx(600, abs=20), pytest.approx(1_200, abs=20)]
+
+
+async def test_idempotency_key_lasts_until_the_last_of_its_tasks_may_go(cf: LedgerEngine) -> None:
+    tasks = [new_task(), new_task(delay_s=86_400)]
+    made = await cf.ledger.submit(tasks, Idempotency("k", "hash"))
+    await ended(cf, tasks[0].id)
+    assert await cf.key_kept_s("k") is None
+    await cf.ledger.cancel("acme", tasks[1].id)
+    await cf.outbox.settle(await cf.outbox.read([0, 1], 100, 1 << 20), {})
+    assert await cf.key_kept_s("k") == pytest.approx(600, abs=20)
+    await cf.ledger.replay("acme", tasks[1].id)
+    await ended(cf, tasks[1].id)  # a second end changes nothing about the key
+    again = await cf.ledger.submit([new_task(), new_task()], Idempotency("k", "hash"))
+    assert (again.ids, again.created_at, again.replayed) == (made.ids, made.created_at, True)
+
+
+async def test_journal_goes_with_success_and_stays_for_a_replay(cf: LedgerEngine) -> None:
+    good, bad = await cf.submitted(), await cf.submitted()
+    for task, outcome in ((good, SUCCESS), (bad, Outcome("failed", error=FAILURE))):
+        claimed = await cf.claimed(task.id)
+        await cf.ledger.record_step(claimed.claim, "s", b"1", None)
+        await cf.ledger.finish(claimed.claim, outcome)
+    await cf.outbox.settle(await cf.outbox.read(await cf.outbox.acquire("p1", 30), 100, 1 << 20), {})
+    assert await cf.journaled(good.id) == {}
+    await cf.ledger.replay("acme", bad.id)
+    assert (await cf.claimed(bad.id)).journal == {"s": b"1"}

@@ -17,6 +17,7 @@ from codeforge.errors import LedgerUnavailable
 from codeforge.ledger.connection import connect
 from codeforge.ledger.outbox import RedisOutbox
 from codeforge.ledger.port import Ledger
+from codeforge.ledger.retention import Retention
 from codeforge.settings import PREFIX, load_settings, process_environment
 from codeforge.task import NewTask, TaskState
 from codeforge.wiring.ledger import redis_ledger
@@ -110,7 +111,7 @@ async def test_every_task_ends_once_and_nobody_was_restarted(
 ) -> None:
     ledger = redis_ledger(load_settings({"redis_url": valkey.url}), connections=4)
     clients = [connect(valkey.url, max_connections=2) for _ in range(2)]
-    outbox = RedisOutbox(*clients, partitions=4, retention_s=600)
+    outbox = RedisOutbox(*clients, partitions=4, retention=Retention(600))
     with Site() as site:
         body = orjson.dumps({"urls": [site.url("/bread"), site.url("/volcano")]})
         tasks = [new_task(input=body, max_attempts=1) for _ in range(TASKS)]

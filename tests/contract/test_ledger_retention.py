@@ -8,6 +8,7 @@ import pytest
 from codeforge.ledger import keys
 from codeforge.ledger.outbox import RedisOutbox
 from codeforge.ledger.port import Idempotency, Outcome
+from codeforge.ledger.retention import Retention
 from codeforge.task import ModelCall, NewTask, TaskState
 from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import BELLS, FAILURE, PARTITIONS, SUCCESS, LedgerServer, opened_ledger
@@ -42,8 +43,8 @@ Life = Callable[[LedgerServer, NewTask], Awaitable[None]]
 async def cf(ledger_server: ValkeyServer) -> AsyncIterator[LedgerServer]:
     """The real engine, with a short retention."""
     async with opened_ledger(ledger_server.url) as engine:
-        engine.outbox = RedisOutbox(engine.redis, engine.blocking, partitions=PARTITIONS, retention_s=RETENTION_S)
-        engine.ledger._retention_s = RETENTION_S  # type: ignore[attr-defined]  # of idempotency keys
+        kept = Retention(RETENTION_S)
+        engine.outbox = RedisOutbox(engine.redis, engine.blocking, partitions=PARTITIONS, retention=kept)
         yield engine
 
 

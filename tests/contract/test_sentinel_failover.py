@@ -22,6 +22,7 @@ from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.outbox import RedisOutbox
 from codeforge.ledger.port import Ledger, WorkerRecord
+from codeforge.ledger.retention import Retention
 from codeforge.settings import PREFIX, load_settings, process_environment
 from codeforge.task import NewTask, TaskState
 from codeforge.wiring.ledger import redis_ledger
@@ -61,7 +62,7 @@ async def test_calls_reads_that_wait_and_the_outbox_go_on_after_a_failover(repli
         connect(replicated.url, max_connections=2),
         connect(replicated.url, max_connections=2),
         partitions=4,
-        retention_s=600,
+        retention=Retention(600),
     )
     try:
         first, second = new_task(), new_task()

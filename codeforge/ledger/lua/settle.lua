@@ -1,4 +1,4 @@
--- ARGV: outbox key, retention in s, dead-letter key, then (entry id, task id, fence, reason or '')...
+-- ARGV: outbox key, dead-letter key, then (entry id, task id, fence, retention in s, reason or '')...
 -- Removes the entries and marks their tasks stored, unless a later attempt replaced what the entry spoke of. An entry
 -- that is not there was settled before: that counts.
 
@@ -10,10 +10,20 @@ local function uncount(entry)
   end
 end
 
-for i = 4, #ARGV, 4 do
-  local id, reason = ARGV[i + 1], ARGV[i + 3]
+-- The key under which the task was submitted is kept until the last of its tasks may go.
+local function let_key_go(id, retention)
+  local key = redis.call('HGET', task_key(id), 'idem')
+  if not key then return end
+  redis.call('HDEL', task_key(id), 'idem')
+  if redis.call('EXISTS', key) == 1 and redis.call('HINCRBY', key, 'open', -1) <= 0 then
+    redis.call('EXPIRE', key, retention)
+  end
+end
+
+for i = 3, #ARGV, 5 do
+  local id, retention, reason = ARGV[i + 1], ARGV[i + 3], ARGV[i + 4]
   local entry = redis.call('XRANGE', ARGV[1], ARGV[i], ARGV[i])[1]
-  local row = redis.call('HMGET', task_key(id), 'fence', 'finished_at')
+  local row = redis.call('HMGET', task_key(id), 'fence', 'finished_at', 'state')
   redis.call('XDEL', ARGV[1], ARGV[i])
   if not entry then
     -- settled by another projector, or by this very call, repeated because its answer was lost
@@ -23,11 +33,14 @@ for i = 4, #ARGV, 4 do
     leave_outbox(id)
     if reason == '' then
       redis.call('HSET', task_key(id), 'stored', 1)
+      let_key_go(id, retention)
+      -- What succeeded is never replayed: its journal, often the largest part, is of no more use.
+      if row[3] == 'succeeded' then redis.call('UNLINK', 'cf:journal:' .. id, 'cf:begun:' .. id) end
       for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do
-        redis.call('EXPIRE', 'cf:' .. kind .. ':' .. id, ARGV[2])
+        redis.call('EXPIRE', 'cf:' .. kind .. ':' .. id, retention)
       end
     else
-      redis.call('XADD', ARGV[3], 'MAXLEN', '~', 100000, '*', 'id', id, 'fence', ARGV[i + 2], 'reason', reason)
+      redis.call('XADD', ARGV[2], 'MAXLEN', '~', 100000, '*', 'id', id, 'fence', ARGV[i + 2], 'reason', reason)
     end
   end
 end

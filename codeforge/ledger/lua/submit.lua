@@ -1,26 +1,26 @@
--- ARGV: idempotency key or '', body hash, ttl of the key in seconds, limit of the outbox in bytes or 0,
---       number of tasks, then per task: id, tenant, type, priority, input, labels, parent, timeout_s, max_attempts,
---       delay_ms
--- Answers {'ok', now in ms, ids...}, {'replayed', now in ms, ids...}, {'conflict'}, {'no_parent', task number},
--- {'outbox_full'}, {'queue_full'}.
+-- ARGV: idempotency key or '', body hash, limit of the outbox in bytes or 0, number of tasks, then per task: id, tenant,
+--       type, priority, input, labels, parent, timeout_s, max_attempts, delay_ms
+-- Answers {'ok', when in ms, ids...}, {'replayed', when in ms, ids...}, {'conflict'}, {'no_parent', task number},
+-- {'outbox_full'}, {'queue_full'}. A key lives as long as its tasks: `open` counts those of them that are not stored yet,
+-- and the last one gives it its time to live (settle.lua).
 local next_arg = 0
 local function arg()
   next_arg = next_arg + 1
   return ARGV[next_arg]
 end
 
-local idem, body_hash, idem_ttl, outbox_limit = arg(), arg(), arg(), tonumber(arg())
+local idem, body_hash, outbox_limit = arg(), arg(), tonumber(arg())
 if idem ~= '' then
   local known = redis.call('HGETALL', idem)
   if #known > 0 then
-    local ids, hash = {}, ''
+    local ids, own = {}, {}
     for i = 1, #known, 2 do
-      if known[i] == 'hash' then hash = known[i + 1] else ids[tonumber(known[i])] = known[i + 1] end
+      local number = tonumber(known[i])
+      if number then ids[number] = known[i + 1] else own[known[i]] = known[i + 1] end
     end
-    if hash ~= body_hash then return {'conflict'} end
-    -- A write, because WAIT waits for the replicas only after one; the key's lifetime stays, as its tasks' does.
-    redis.call('PEXPIRE', idem, redis.call('PTTL', idem))
-    return {'replayed', now_ms(), unpack(ids)}
+    if own.hash ~= body_hash then return {'conflict'} end
+    redis.call('HSET', idem, 'hash', body_hash)  -- a write: WAIT waits for the replicas only after one
+    return {'replayed', own.at, unpack(ids)}
   end
 end
 
@@ -52,6 +52,7 @@ for i, t in ipairs(tasks) do
       'state', 'queued', 'place', '', 'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now,
       'timeout_s', t.timeout, 'max_attempts', t.attempts, 'attempts', 0, 'fence', 0, 'rings', 0,
       'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'stored', 0)
+    if idem ~= '' then redis.call('HSET', task_key(t.id), 'idem', idem) end
     redis.call('ZADD', 'cf:tasks:' .. t.tenant, 0, t.id)
     redis.call('SADD', 'cf:tenants', t.tenant)
     count('submitted:' .. t.type)
@@ -68,7 +69,6 @@ for i, t in ipairs(tasks) do
   if idem ~= '' then redis.call('HSET', idem, i, t.id) end
 end
 if idem ~= '' then
-  redis.call('HSET', idem, 'hash', body_hash)
-  redis.call('EXPIRE', idem, idem_ttl)
+  redis.call('HSET', idem, 'hash', body_hash, 'at', now, 'open', #tasks)
 end
 return {'ok', now, unpack(ids)}

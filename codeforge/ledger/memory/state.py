@@ -1,6 +1,7 @@
 """What the ledger in memory holds, and the moves that its transitions share: `lua/common.lua` in Python."""
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from codeforge.ledger.admission import NO_CAPS, Caps
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
 from codeforge.ledger.outbox_port import DeadLetter
 from codeforge.ledger.port import WorkerRecord
+from codeforge.ledger.retention import Retention
 from codeforge.task import Claim, ModelCall, Task, TaskEvent, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
 
@@ -27,6 +29,9 @@ class Message:
 
     celery_id: str
     task_id: str
+
+
+TEN_MINUTES = Retention(600)
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class Row:
     place: str = ""
     queued_at: int = 0
     expires_at: int | None = None
+    key: tuple[str, str] | None = None
     outbox_bytes: int | None = None
     journal: dict[str, bytes] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
@@ -67,11 +73,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """What an idempotency key stands for. `expires_at` is in milliseconds."""
+    """What an idempotency key stands for, since when, and until when once its tasks are stored (milliseconds)."""
 
     body_hash: str
     ids: Sequence[str]
-    expires_at: int
+    made_at: int
+    expires_at: float = math.inf
 
 
 def system_clock_ms() -> int:
@@ -97,7 +104,7 @@ class MemoryState:
         clock_ms: Callable[[], int] = system_clock_ms,
         partitions: int = 4,
         lease_s: float = 15.0,
-        retention_s: int = 600,
+        retention: Retention = TEN_MINUTES,
         outbox_max_bytes: int = 0,
         caps: Caps = NO_CAPS,
     ) -> None:
@@ -130,7 +137,7 @@ class MemoryState:
         self._grace_until = 0
         self._in_company: set[str] = set()
         self._lease_ms = int(lease_s * 1000)
-        self._retention_ms = retention_s * 1000
+        self._retention = retention
         self._last_id = (0, 0)
         self._changed = asyncio.Event()
 

@@ -35,10 +35,9 @@ class MemoryTasks(MemoryPlaces):
         if idempotency and known and known.expires_at > now:
             if known.body_hash != idempotency.body_hash:
                 raise IdempotencyConflict("this Idempotency-Key came with another body before")
-            self._known[tenant, idempotency.key] = replace(known, expires_at=now + self._retention_ms)
             if not self.replicated:
                 raise NotReplicated(NOT_CONFIRMED)
-            return Submission(known.ids, replayed=known.ids[0] != tasks[0].id, created_at=now)
+            return Submission(known.ids, replayed=known.ids[0] != tasks[0].id, created_at=known.made_at)
         for index, task in enumerate(tasks):
             parent = self._row(task.parent_id) if task.parent_id else None
             if task.parent_id and (parent is None or parent.task.tenant != task.tenant):
@@ -52,7 +51,9 @@ class MemoryTasks(MemoryPlaces):
                 self._accept(task)
         ids = [task.id for task in tasks]
         if idempotency:
-            self._known[tenant, idempotency.key] = KnownKey(idempotency.body_hash, ids, now + self._retention_ms)
+            self._known[tenant, idempotency.key] = KnownKey(idempotency.body_hash, ids, now)
+            for task in tasks:
+                self.rows[task.id].key = tenant, idempotency.key
         if not self.replicated:
             raise NotReplicated(NOT_CONFIRMED)
         return Submission(ids, replayed=False, created_at=now)

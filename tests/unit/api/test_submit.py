@@ -205,11 +205,13 @@ async def test_same_key_and_body_is_the_same_task(door: Door) -> None:
     assert queued(door) == 1
 
 
-async def test_replay_of_a_key_tells_the_task_s_state_of_now(door: Door) -> None:
+async def test_repetition_under_a_key_is_answered_as_the_first_time(door: Door) -> None:
     headers = {"Idempotency-Key": "k"}
     first = await door.http.post("/tasks", json=SCRAPE, headers=headers)
     await door.claimed(first.json()["id"])
-    assert (await door.http.post("/tasks", json=SCRAPE, headers=headers)).json()["state"] == "running"
+    again = await door.http.post("/tasks", json=SCRAPE, headers=headers)
+    assert (again.status_code, again.json()) == (first.status_code, first.json())
+    assert (again.headers["Idempotent-Replay"], again.headers["Location"]) == ("true", first.headers["Location"])
 
 
 async def test_same_key_and_another_body_or_route_is_409(door: Door) -> None:
