@@ -15,6 +15,7 @@ from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.memory import resident_bytes
 from codeforge.execution.solo import SoloRunner
+from codeforge.execution.strays import StrayWatch
 from codeforge.execution.watchdog import LoopWatchdog, attempt_of_context
 from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
@@ -37,7 +38,7 @@ class WorkerRuntime:
     `keeper` makes the process's lease keeper; `close` closes the clients that were made for this runtime.
     `spare_ledger` makes a client for another event loop: with it, a loop that has not turned for `stuck_after_s`
     seconds is found, its tasks are saved, and the process exits. `on_death` asks the process to drain and end: its
-    lease cannot be kept any more, or its memory passed `max_memory_mb`.
+    lease cannot be kept any more, or its memory passed `max_memory_mb`. See `StrayWatch` for `strays_every_s`.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class WorkerRuntime:
         spare_ledger: Callable[[], Ledger] | None = None,
         stuck_after_s: float = 15.0,
         max_memory_mb: int | None = None,
+        strays_every_s: float = 5.0,
     ) -> None:
         self._ledger = ledger
         self._runner = runner
@@ -69,6 +71,8 @@ class WorkerRuntime:
         self._spare_ledger = spare_ledger
         self._stuck_after_s = stuck_after_s
         self._max_memory_mb = max_memory_mb
+        self._strays_every_s = strays_every_s
+        self._strays: asyncio.Task[None] | None = None
         self._memory: asyncio.Task[None] | None = None
         self._watchdog: LoopWatchdog | None = None
         self._claims: dict[str, Claim] = {}
@@ -97,6 +101,9 @@ class WorkerRuntime:
             self._watchdog.start()
         if self._max_memory_mb is not None:
             self._memory = asyncio.create_task(self._watch_memory(self._max_memory_mb << 20))
+        watch = StrayWatch(self._ledger, self.worker_id, lambda: self._claims, self._strays_every_s)
+        self._strays = asyncio.create_task(watch.run())
+        self._strays.add_done_callback(self._strays_ended)
         if self._health_file is not None:
             self._health = asyncio.create_task(keep_healthy(self._health_file))
         log.info("worker_started", worker=self.worker_id, types=[kind.value for kind in self._agents], slots=slots)
@@ -159,6 +166,11 @@ class WorkerRuntime:
                 return
             await asyncio.sleep(MEMORY_POLL_S)
 
+    def _strays_ended(self, watch: "asyncio.Task[None]") -> None:
+        if not watch.cancelled() and (error := watch.exception()):
+            log.critical("stray_watch_died", exc_info=error)
+            self._on_death()
+
     def _cancel(self, task_ids: Sequence[str]) -> None:
         for task_id in task_ids:
             if control := self._running.get(task_id):
@@ -187,7 +199,7 @@ class WorkerRuntime:
         """Ends the lease and closes the clients."""
         if self._watchdog is not None:
             self._watchdog.stop()
-        for background in (self._health, self._memory):
+        for background in (self._health, self._memory, self._strays):
             if background is not None:
                 background.cancel()
         if self._keeper is not None:

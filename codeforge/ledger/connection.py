@@ -5,13 +5,14 @@ where the master is, and one that finds its server demoted is closed and asks ag
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import redis
 import redis.sentinel
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 from redis.retry import Retry as SyncRetry
@@ -69,7 +70,7 @@ def connect_sync(address: str, *, timeout_s: float) -> redis.Redis:
     where = parse_sentinel(address)
     limit_s = min(SENTINEL_TIMEOUT_S, timeout_s / len(where.hosts))
     sentinel_options = _sentinel_options(where, limit_s) | {"retry": SyncRetry(NoBackoff(), 0)}
-    manager = redis.sentinel.Sentinel(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # the driver has no types here
+    manager = _SyncSentinels(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # the driver has no types here
     pool = _SyncMasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
     return redis.Redis.from_pool(pool)
 
@@ -81,7 +82,7 @@ def _pool(address: str, options: dict[str, Any]) -> BlockingConnectionPool:
     limit_s = min(SENTINEL_TIMEOUT_S, options["timeout"] / len(where.hosts))
     sentinel_options = _sentinel_options(where, limit_s) | {"retry": Retry(NoBackoff(), 0)}
     manager = _Sentinels(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # the driver has no types here
-    return _MasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
+    return _MasterPool(where.master_name, manager, connection_class=_MasterConnection, **_login(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
 
 
 def _sentinel_options(where: SentinelAddress, timeout_s: float) -> dict[str, Any]:
@@ -92,7 +93,21 @@ def _login(where: SentinelAddress) -> dict[str, Any]:
     return {"db": where.db, "username": where.username, "password": where.password}
 
 
-class _Sentinels(Sentinel):
+class _Settled:
+    """A master that is being replaced is none: while a failover ends, a Sentinel still lists the former one, which may
+    be back on its port and takes writes that its demotion will throw away."""
+
+    def check_master_state(self, state: dict[str, Any], service_name: str) -> bool:
+        """See the driver."""
+        usable: bool = super().check_master_state(state, service_name)  # type: ignore[misc]  # of the driver's class
+        return usable and "failover_in_progress" not in state["flags"]
+
+
+class _SyncSentinels(_Settled, redis.sentinel.Sentinel):
+    """For threads."""
+
+
+class _Sentinels(_Settled, Sentinel):
     """Asks once for all who wait: after a failover every connection of a pool wants to know at the same time."""
 
     _asking: asyncio.Task[tuple[str, int]] | None = None
@@ -102,6 +117,22 @@ class _Sentinels(Sentinel):
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(super().discover_master(service_name))
         return await asyncio.shield(self._asking)
+
+
+class _MasterConnection(SentinelManagedConnection):
+    """Asks the Sentinels also when the driver repeats a command on a connection that broke. The driver itself goes back
+    to the address of before, and finds a former master that was restarted, does not know yet that it was replaced, and
+    takes writes that its demotion will throw away (redis-py issue 3874)."""
+
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,
+    ) -> None:
+        """See the driver."""
+        if not self.is_connected:
+            await self.connect()  # type: ignore[no-untyped-call]  # the driver has no types here
+        await super().send_packed_command(command, check_health)
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):

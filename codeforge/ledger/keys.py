@@ -53,6 +53,11 @@ def events(task_id: str) -> str:
     return f"{PREFIX}events:{task_id}"
 
 
+def owned(worker: str) -> str:
+    """The tasks that a worker process runs, as the ledger has it."""
+    return f"{PREFIX}owned:{worker}"
+
+
 def index(tenant: str) -> str:
     """All task ids of a tenant; ids sort by time (UUID version 7)."""
     return f"{PREFIX}tasks:{tenant}"

@@ -5,7 +5,7 @@ retry of the connection) and then answers as the first time. All raise LedgerUna
 in time; writes of a running task raise StaleClaim when the writer no longer owns it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -228,6 +228,11 @@ class Ledger(Protocol):
     async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:
         """Renews the worker's one lease; answers those of its tasks that were cancelled, at most 500, again each time
         until they are given as `heard`."""
+        ...
+
+    async def strays(self, worker: str, known: Collection[str]) -> Sequence[Claim]:
+        """Claims of the worker on tasks other than the `known` ones, at most 500: if it runs none of these, an answer
+        of the ledger never arrived, or the ledger lost its last second and with it how they ended."""
         ...
 
     async def end_lease(self, worker: str) -> None:

@@ -1,7 +1,7 @@
 """The ledger on Redis or Valkey: one Lua call per transition."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -36,6 +36,7 @@ from codeforge.ledger.rows import RESULT_FIELDS, SUMMARY_FIELDS, call_text, from
 from codeforge.ledger.scripts import Argument, Replication, Scripts, answer
 from codeforge.ledger.snapshot import read_snapshot
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskState
+from codeforge.worker_types import WorkerType
 
 PAGE_SCAN = 200
 """Rows read at a time while a filtered list is filled."""
@@ -212,6 +213,20 @@ class RedisLedger:
         """See `Ledger.renew_lease`."""
         cancelled = await self._scripts.run("renew_lease", [worker.id, self._lease_ms, worker_text(worker), *heard])
         return [task_id.decode() for task_id in cancelled or ()]
+
+    async def strays(self, worker: str, known: Collection[str]) -> Sequence[Claim]:
+        """See `Ledger.strays`."""
+        owned = {raw.decode() for raw in await answer(self._redis.smembers(keys.owned(worker)))}
+        ids = sorted(owned.difference(known))[: keys.MAX_PER_CALL]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for task_id in ids:
+                pipe.hmget(keys.task(task_id), "state", "worker", "type", "fence", "claim")
+            rows = await answer(pipe.execute())
+        return [
+            Claim(task_id, WorkerType(row[2].decode()), worker, int(row[3]), row[4].decode())
+            for task_id, row in zip(ids, rows, strict=True)
+            if row[:2] == [TaskState.RUNNING.value.encode(), worker.encode()]
+        ]
 
     async def end_lease(self, worker: str) -> None:
         """See `Ledger.end_lease`."""

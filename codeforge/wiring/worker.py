@@ -48,6 +48,7 @@ def worker_runtime(
         spare_ledger=lambda: redis_ledger(settings, connections=1),
         stuck_after_s=settings.lease_s,
         max_memory_mb=settings.worker_max_memory_mb,
+        strays_every_s=settings.lease_s / 3,
     )
 
 

@@ -348,9 +348,10 @@ class LedgerMachine(RuleBasedStateMachine):
             assert depth.running == places.count("running") + places.count("overdue")
             assert depth.delayed == places.count("delayed") + places.count("due")
         for worker in WORKERS:
-            owned = {raw.decode() for raw in self._await(self._cf.redis.smembers(f"{keys.PREFIX}owned:{worker}"))}
-            expected = {id for id, task in self._model.tasks.items() if task.claim and task.claim.worker == worker}
-            assert owned == expected
+            owned = {raw.decode() for raw in self._await(self._cf.redis.smembers(keys.owned(worker)))}
+            held = {task.claim for task in self._model.tasks.values() if task.claim and task.claim.worker == worker}
+            assert owned == {claim.task_id for claim in held}
+            assert set(self._await(self._cf.ledger.strays(worker, ()))) == held
         assert sorted(self._await(outbox(self._cf.redis))) == sorted(self._model.outbox)
 
     # How a refusal is seen to change nothing

@@ -279,3 +279,13 @@ async def test_paid_call_is_marked_under_the_current_claim_only(cf: LedgerEngine
     new = await cf.claimed(task.id)
     assert not await cf.ledger.begin_call(new.claim, "ask")
     assert (await cf.ledger.snapshot()).counters["calls_repeated:scrape"] == 1
+
+
+async def test_strays_are_what_a_worker_holds_and_does_not_know_of(cf: LedgerEngine) -> None:
+    tasks = [await cf.submitted() for _ in range(4)]
+    claims = [
+        (await cf.claimed(task.id, worker)).claim for task, worker in zip(tasks, ("w1", "w1", "w2", "w1"), strict=True)
+    ]
+    await cf.ledger.finish(claims[3], SUCCESS)
+    assert await cf.ledger.strays("w1", [tasks[0].id]) == [claims[1]]
+    assert await cf.ledger.strays("w3", []) == []

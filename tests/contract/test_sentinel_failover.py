@@ -107,6 +107,22 @@ async def test_a_demoted_master_that_lives_gets_no_more_writes(replicated: Repli
         await ledger.close()
 
 
+async def test_a_repeated_command_does_not_go_to_a_former_master_that_came_back(replicated: ReplicatedValkey) -> None:
+    ledger = redis_ledger(load_settings({"redis_url": replicated.url}), connections=1)
+    try:
+        await ledger.submit([new_task()])
+        former, task = replicated.master, new_task()
+        former.stand_still()
+        submitting = asyncio.create_task(ledger.submit([task]))  # it waits for the answer
+        await asyncio.to_thread(replicated.wait_failover, former)
+        await asyncio.to_thread(former.restart)  # for a while it holds itself for the master
+        await in_time(lambda: submitting)
+        with replicated.client(replicated.master) as client:
+            assert client.exists(f"cf:task:{task.id}") == 1
+    finally:
+        await ledger.close()
+
+
 def test_a_lease_is_kept_through_a_failover(replicated: ReplicatedValkey) -> None:
     lease, died = Lease(2.0), threading.Event()
     keeper = LeaseKeeper(

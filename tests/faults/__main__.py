@@ -18,9 +18,9 @@ from tests.faults.verdict import Figures
 
 BEGIN, END = "<!-- begin of the measured table -->", "<!-- end of the measured table -->"
 HEAD = (
-    "scenario", "faults injected", "accepted", "ended", "lost", "second results", "rows predicted / found",
-    "points", "missing, unexpected, duplicate", "model calls", "repeated though journaled", "residual repeats",
-    "most calls at once", "recovery, median / worst", "seconds",
+    "scenario", "faults injected", "accepted", "gone in the window", "ended", "lost", "second results",
+    "rows predicted / found", "points", "missing, unexpected, duplicate", "model calls", "repeated though journaled",
+    "residual repeats", "most calls at once", "recovery, median / worst", "seconds",
 )  # fmt: skip
 
 
@@ -30,7 +30,8 @@ def row(scenario: Scenario, figures: Figures) -> tuple[str, ...]:
     found = {kind: count for kind, count in figures.found.items() if kind != "point"}
     ended = ", ".join(f"{count} {state}" for state, count in sorted(figures.states.items()))
     return (
-        scenario.name, figures.faults, str(figures.accepted), ended, str(figures.lost), str(figures.second_results),
+        scenario.name, figures.faults, str(figures.accepted), str(figures.gone), ended, str(figures.lost),
+        str(figures.second_results),
         f"{sum(rows.values())} / {sum(found.values())}",
         f"{figures.predicted.get('point', 0)} / {figures.found.get('point', 0)}",
         f"{figures.missing}, {figures.unexpected}, {figures.duplicates}", str(figures.calls),

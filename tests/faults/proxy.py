@@ -1,13 +1,26 @@
-"""A TCP proxy on loopback that can swallow what passes, or cut every connection."""
+"""A TCP proxy on loopback that can hold what passes, or break off at a chosen message."""
 
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 CHUNK = 65_536
 STOP_S = 10.0
+
+
+@dataclass
+class Trap:
+    """Springs once, on the first connection whose client sends `mark`: when that has been passed on, or, if it is to be
+    `answered`, when the answer is there, which is then not passed on. The connection ends with it. `spring` is called
+    in a thread."""
+
+    mark: bytes
+    answered: bool
+    spring: Callable[[], None]
 
 
 class Proxy:
@@ -20,6 +33,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._open = asyncio.Event()
         self._open.set()
+        self._trap: Trap | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="proxy", daemon=True)
 
@@ -37,6 +51,10 @@ class Proxy:
     def blackhole(self, on: bool) -> None:
         """From now on nothing passes, or all does."""
         self._loop.call_soon_threadsafe(self._open.clear if on else self._open.set)
+
+    def lay(self, trap: Trap) -> None:
+        """In the place of the one before."""
+        self._trap = trap
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -62,12 +80,40 @@ class Proxy:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+        armed: list[Trap] = []
+        await asyncio.gather(
+            self._pump(reader, up_writer, self._request(armed)), self._pump(up_reader, writer, self._answer(armed))
+        )
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _request(self, armed: list[Trap]) -> Callable[[bytes], Trap | None]:
+        """Answers the trap that a request springs; one that awaits the answer goes to `armed`."""
+
+        def passing(data: bytes) -> Trap | None:
+            trap = self._trap
+            if trap is None or trap.mark not in data:
+                return None
+            self._trap = None
+            if not trap.answered:
+                return trap
+            armed.append(trap)
+            return None
+
+        return passing
+
+    def _answer(self, armed: list[Trap]) -> Callable[[bytes], Trap | None]:
+        return lambda _: armed.pop() if armed else None
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Callable[[bytes], Trap | None]
+    ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
                 await self._open.wait()
-                writer.write(data)
-                await writer.drain()
+                trap = passing(data)
+                if trap is None or not trap.answered:
+                    writer.write(data)
+                    await writer.drain()
+                if trap is not None:
+                    await asyncio.to_thread(trap.spring)
+                    break
         writer.close()

@@ -6,27 +6,41 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import redis
 
 from codeforge.settings import PREFIX
+from tests.faults.engines import Engines, running_engines
 from tests.faults.paid_model import PaidModel
-from tests.faults.proxy import Proxy
-from tests.servers.arcadedb import ArcadeDbServer
 from tests.servers.celery_worker import ROOT, wait_until
-from tests.servers.qdrant import QdrantServer
-from tests.servers.valkey import ValkeyServer, free_port
+from tests.servers.valkey import free_port
 
 READY_S = 60.0
 BATCH = 500
 LEASE_S = 3
+DRAIN_S = 3
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
+WRONG_CLOCK = str(Path(__file__).with_name("wrong_clock"))
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a scenario runs on. `background` is how many projectors and reapers there are; `clocks` are by how many
+    seconds the workers' clocks are off, in their order."""
+
+    workers: int = 1
+    background: int = 1
+    module: str = "workers.main"
+    proxied: bool = False
+    replicated: bool = False
+    graph_proxied: bool = False
+    clocks: tuple[int, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,34 +90,43 @@ class Service:
 class Rig:
     """All of it. `settings` are without the prefix."""
 
-    def __init__(self, directory: Path, model: PaidModel, engines: "Engines", settings: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, model: PaidModel, engines: Engines, settings: Mapping[str, str]) -> None:
         self.directory = directory
         self.model = model
         self.engines = engines
         self.api_port = free_port()
         self.services: dict[str, Service] = {}
         self.accepted: list[str] = []
-        self.redis = redis.Redis.from_url(engines.valkey.url, decode_responses=True, health_check_interval=1)
+        self.in_doubt: set[str] = set()  # accepted in a second that the ledger then lost
+        self.redis = engines.client()
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-        given = {**engines.settings, "LLM_BASE_URL": model.url, "API_PORT": str(self.api_port), **settings}
+        given = {
+            **engines.settings, "LLM_BASE_URL": model.url, "API_PORT": str(self.api_port), "LEASE_S": str(LEASE_S),
+            "DRAIN_S": str(DRAIN_S), "MAX_CONCURRENT_TASKS": "500", "ALLOW_PRIVATE_HOSTS": "127.0.0.1",
+            "FAULTS_DIR": str(directory), **settings,
+        }  # fmt: skip
         self._environment = kept | {PREFIX + name: value for name, value in given.items()}
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._keeper.start()
 
-    def add(self, name: str, *command: str, **settings: str) -> Service:
+    def add(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> Service:
         """Starts a process of the project."""
-        own = {PREFIX + key: value for key, value in settings.items()}
-        service = Service(
-            name, [sys.executable, "-m", *command], self._environment | own, self.directory / f"{name}.log"
-        )
+        whole = self._environment | dict(environment or {})
+        service = Service(name, [sys.executable, "-m", *command], whole, self.directory / f"{name}.log")
         service.start()
         self.services[name] = service
         return service
 
-    def add_worker(self, name: str, module: str = "workers.main", **settings: str) -> Service:
-        """Starts a worker of all types."""
-        return self.add(name, "celery", "-A", module, "worker", "-n", f"{name}@%h", "-l", "INFO", **settings)
+    def add_worker(self, name: str, module: str = "workers.main", clock_s: int = 0) -> Service:
+        """Starts a worker of all types, whose clock is off by so many seconds."""
+        off = {"PYTHONPATH": WRONG_CLOCK, "WRONG_CLOCK_S": str(clock_s)} if clock_s else {}
+        return self.add(name, "celery", "-A", module, "worker", "-n", f"{name}@%h", "-l", "INFO", environment=off)
+
+    def follow(self) -> None:
+        """Redis failed over: from now on, look at the new master."""
+        self.redis.close()
+        self.redis = self.engines.client()
 
     def wait_ready(self, workers: int) -> None:
         """Until the API is ready and so many workers hold a lease."""
@@ -131,28 +154,28 @@ class Rig:
         ids: list[str] = []
         for start in range(0, len(bodies), BATCH):
             ids += self._accepted({"tasks": bodies[start : start + BATCH]}, f"{key}-{start}")
-        self.accepted += ids
+        self.accepted = list(dict.fromkeys([*self.accepted, *ids]))
         return ids
 
     def _accepted(self, body: dict[str, Any], key: str) -> list[str]:
         deadline = time.monotonic() + READY_S
         while True:
-            try:
-                answer = httpx.post(
-                    f"{self.api}/tasks/batch",
-                    json=body,
-                    headers={"Idempotency-Key": key},
-                    trust_env=False,
-                    timeout=10.0,
-                )
-            except httpx.HTTPError:
-                answer = None
+            answer = self.offer(body, key)
             if answer is not None and answer.status_code == 202:
                 return [item["id"] for item in answer.json()["items"]]
             if answer is not None and answer.status_code < 500:
                 raise AssertionError(f"refused: {answer.status_code} {answer.text[:300]}")
             assert time.monotonic() < deadline, "a submission was not accepted in time"
             time.sleep(0.1)
+
+    def offer(self, body: dict[str, Any], key: str) -> httpx.Response | None:
+        """One try; None when there was no answer."""
+        try:
+            return httpx.post(
+                f"{self.api}/tasks/batch", json=body, headers={"Idempotency-Key": key}, trust_env=False, timeout=10.0
+            )
+        except httpx.HTTPError:
+            return None
 
     def rows(self, *fields: str) -> dict[str, list[Any]]:
         """These fields of every accepted task."""
@@ -185,78 +208,24 @@ class Rig:
         self.redis.close()
 
 
-@dataclass
-class Engines:
-    """Engines of one run, and what leads to them."""
-
-    valkey: ValkeyServer
-    graph: ArcadeDbServer
-    vectors: QdrantServer
-    proxy: Proxy | None
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """For the project's processes."""
-        port = self.valkey.port if self.proxy is None else self.proxy.port
-        return {
-            "REDIS_URL": f"redis://127.0.0.1:{port}/0",
-            "NEO4J_URI": self.graph.uri,
-            "NEO4J_USER": self.graph.user,
-            "NEO4J_PASSWORD": self.graph.password.get_secret_value(),
-            "QDRANT_URL": self.vectors.url,
-            "LEASE_S": str(LEASE_S),
-            "DRAIN_S": "3",
-            "MAX_CONCURRENT_TASKS": "500",
-            "ALLOW_PRIVATE_HOSTS": "127.0.0.1",
-        }
-
-
 @contextmanager
-def running_rig(
-    directory: Path, *, longest_s: float, workers: int = 1, module: str = "workers.main", proxied: bool = False,
-    background: int = 1, settings: Mapping[str, str] | None = None,
-) -> Iterator[Rig]:  # fmt: skip
-    """The whole service, ready; all of it is gone afterwards."""
-    engines = Engines(*_servers(directory), None)
+def running_rig(directory: Path, shortest_s: float, longest_s: float, setup: Setup) -> Iterator[Rig]:
+    """The whole service, ready; all of it is gone afterwards. Model calls take from `shortest_s` to `longest_s`."""
     with ExitStack() as stack:
-        for server in (engines.valkey, engines.graph, engines.vectors):
-            stack.callback(server.kill)
-        _in_parallel(engines.valkey.start, engines.graph.start, engines.vectors.start)
-        if proxied:
-            engines.proxy = stack.enter_context(Proxy(engines.valkey.port))
-        model = stack.enter_context(PaidModel(directory / "calls.jsonl", 0.1, longest_s))
-        rig = Rig(directory, model, engines, settings or {})
+        engines = stack.enter_context(
+            running_engines(
+                directory, proxied=setup.proxied, replicated=setup.replicated, graph_proxied=setup.graph_proxied
+            )
+        )
+        model = stack.enter_context(PaidModel(directory / "calls.jsonl", shortest_s, longest_s))
+        rig = Rig(directory, model, engines, setup.settings)
         stack.callback(rig.close)
         rig.add("api", "codeforge", "api")
-        for number in range(1, background + 1):
+        for number in range(1, setup.background + 1):
             rig.add(f"projector-{number}", "codeforge", "projector")
             rig.add(f"reaper-{number}", "codeforge", "reaper")
-        for number in range(1, workers + 1):
-            rig.add_worker(f"worker-{number}", module)
-        rig.wait_ready(workers)
+        for number in range(1, setup.workers + 1):
+            clock_s = setup.clocks[number - 1] if setup.clocks else 0
+            rig.add_worker(f"worker-{number}", setup.module, clock_s)
+        rig.wait_ready(setup.workers)
         yield rig
-
-
-def _servers(directory: Path) -> tuple[ValkeyServer, ArcadeDbServer, QdrantServer]:
-    places = [directory / name for name in ("redis", "graph", "vectors")]
-    for place in places:
-        place.mkdir(parents=True)
-    return ValkeyServer(places[0]), ArcadeDbServer(places[1]), QdrantServer(places[2])
-
-
-def _in_parallel(*starts: Callable[[], None]) -> None:
-    failures: list[BaseException] = []
-
-    def run(start: Callable[[], None]) -> None:
-        try:
-            start()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=run, args=(start,)) for start in starts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]

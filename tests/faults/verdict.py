@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import redis
 from neo4j import GraphDatabase
 
 from codeforge.ledger.rows import call_of, task_of
@@ -22,9 +21,11 @@ PAGE = 5_000
 
 @dataclass
 class Figures:
-    """One scenario's accounts. `predicted` and `found` count rows by label or kind."""
+    """One scenario's accounts. `predicted` and `found` count rows by label or kind. `gone` are tasks that went with a
+    second that the ledger lost, as it may; they are not among the `accepted`."""
 
     accepted: int = 0
+    gone: int = 0
     states: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     second_results: int = 0
@@ -55,7 +56,10 @@ def wait_settled(rig: Rig, timeout_s: float) -> None:
     """Until every accepted task has ended and is stored, or the time is over (the figures then tell what is not)."""
 
     def settled() -> bool:
-        return all(row[0] in TERMINAL and row[1] == "1" for row in rig.rows("state", "stored").values())
+        return all(
+            (row[0] in TERMINAL and row[1] == "1") or (row[0] is None and task_id in rig.in_doubt)
+            for task_id, row in rig.rows("state", "stored").items()
+        )
 
     try:
         wait_until(settled, "all ended and stored", timeout_s)
@@ -66,7 +70,10 @@ def wait_settled(rig: Rig, timeout_s: float) -> None:
 def judge(rig: Rig, figures: Figures) -> Figures:
     """Fills in the figures of what is there now."""
     rows = rig.rows("state", "stored")
-    figures.accepted = len(rig.accepted)
+    gone = {task_id for task_id, row in rows.items() if row[0] is None and task_id in rig.in_doubt}
+    rig.accepted = [task_id for task_id in rig.accepted if task_id not in gone]
+    rows = {task_id: rows[task_id] for task_id in rig.accepted}
+    figures.accepted, figures.gone = len(rig.accepted), len(gone)
     figures.states = dict(Counter(str(state) for state, _ in rows.values()))
     figures.lost = sum(state not in TERMINAL or stored != "1" for state, stored in rows.values())
     figures.most_in_flight = rig.model.most_in_flight
@@ -113,12 +120,13 @@ def _stored(rig: Rig, figures: Figures) -> None:
 
 def _predicted(rig: Rig) -> dict[str, set[Any]]:
     """What the ledger's rows must have become, by label, relationship type and `point`."""
-    raw = rig.redis.connection_pool.connection_kwargs | {"decode_responses": False}
     rows: defaultdict[str, set[Any]] = defaultdict(set)
-    with redis.Redis(host=raw["host"], port=raw["port"]) as client:
+    with rig.engines.client(decode=False) as client:
         batches: list[GraphBatch] = []
         for task_id in rig.accepted:
             row = {name.decode(): value for name, value in client.hgetall(f"cf:task:{task_id}").items()}
+            if not row:
+                continue  # lost, and counted as such
             calls = [call_of(text) for text in client.lrange(f"cf:calls:{task_id}", 0, -1)]
             records = records_of(task_of(row), calls)
             batches.append(records.graph)

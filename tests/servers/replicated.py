@@ -53,6 +53,7 @@ class ReplicatedValkey:
         self._sentinel: subprocess.Popen[bytes] | None = None
         self._sentinel_port = 0
         self._nobody = free_port()
+        self.password = PASSWORD
 
     @property
     def url(self) -> str:
@@ -91,6 +92,19 @@ class ReplicatedValkey:
         with self._watcher() as client:
             _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER_NAME)
         return next(server for server in self.servers if server.port == int(port))
+
+    def cut_off_replica(self, master: ValkeyServer) -> ValkeyServer:
+        """The replica loses its master's connection and gets no other: from now on it lags. Answers the replica."""
+        replica = next(server for server in self.servers if server is not master)
+        with self.client(replica) as client:
+            client.config_set("masterauth", "no longer right")
+            client.execute_command("CLIENT", "KILL", "TYPE", "master")
+        return replica
+
+    def reconnect(self, server: ValkeyServer) -> None:
+        """What was cut off may replicate again."""
+        with self.client(server) as client:
+            client.config_set("masterauth", PASSWORD)
 
     def switch(self) -> None:
         """An operator's failover: the master is demoted, and lives."""

@@ -4,6 +4,7 @@ import pytest
 
 from codeforge.broker.app import make_app
 from codeforge.errors import SettingsError
+from codeforge.ledger import connection
 from codeforge.sentinel import SentinelAddress, parse_sentinel
 from codeforge.settings import load_settings
 from codeforge.worker_types import WorkerType
@@ -75,3 +76,11 @@ def test_celery_gets_the_same_address_in_its_own_form() -> None:
     assert options["master_name"] == "tasks"
     assert options["sentinel_kwargs"]["password"] == "s&cret"
     assert options["sentinel_kwargs"]["username"] == "watch"
+
+
+@pytest.mark.parametrize("kind", ["_Sentinels", "_SyncSentinels"])
+def test_master_that_is_being_replaced_is_none(kind: str) -> None:
+    manager = getattr(connection, kind)([("127.0.0.1", 1)])
+    state = {"is_master": True, "is_sdown": False, "is_odown": False, "num-other-sentinels": 0}
+    assert manager.check_master_state({**state, "flags": "master"}, "tasks")
+    assert not manager.check_master_state({**state, "flags": "master,failover_in_progress"}, "tasks")

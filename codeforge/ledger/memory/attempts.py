@@ -1,11 +1,12 @@
 """The ledger in memory, as workers see it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 import orjson
 
 from codeforge.errors import StaleClaim
+from codeforge.ledger.keys import MAX_PER_CALL
 from codeforge.ledger.memory.places import MemoryPlaces
 from codeforge.ledger.memory.state import Row
 from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
@@ -144,6 +145,15 @@ class MemoryAttempts(MemoryPlaces):
         self.workers[worker.id] = worker
         self._cancels[worker.id].difference_update(heard)
         return sorted(self._cancels[worker.id])
+
+    async def strays(self, worker: str, known: Collection[str]) -> Sequence[Claim]:
+        """See `Ledger.strays`."""
+        await self._reached()
+        return [
+            _claimed(row).claim
+            for task_id, row in sorted(self.rows.items())
+            if row.task.state is TaskState.RUNNING and row.worker == worker and task_id not in known
+        ][:MAX_PER_CALL]
 
     async def end_lease(self, worker: str) -> None:
         """See `Ledger.end_lease`."""
