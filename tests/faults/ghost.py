@@ -32,7 +32,7 @@ class Ghost:
         address = self._rig.engines.settings["REDIS_URL"]
         self._ledger = RedisLedger(
             connect(address, max_connections=2), connect(address, max_connections=1), bells(),
-            partitions=PARTITIONS, lease_s=60.0, retention_s=600,
+            partitions=PARTITIONS, lease_s=60.0,
         )  # fmt: skip
         self._await(self._ledger.renew_lease(WorkerRecord(NAME, [WorkerType.DEBATE], 1)))
         return self
