@@ -7,6 +7,6 @@ from fastapi import Request
 from codeforge.wiring.api import ApiServices
 
 
-def services(request: Request) -> ApiServices:
-    """A dependency: what `wiring.api_services` made at start-up."""
+async def services(request: Request) -> ApiServices:
+    """A dependency: what `wiring.api_services` made at start-up. A coroutine, because FastAPI runs functions in threads."""
     return cast("ApiServices", request.app.state.services)

@@ -49,7 +49,7 @@ def _inlined(part: Any, definitions: dict[str, Any]) -> Any:
     return whole
 
 
-def known_id(task_id: str) -> str:
+async def known_id(task_id: str) -> str:
     """A dependency: the path's id. What cannot be an id is not found, without asking."""
     if not is_task_id(task_id):
         raise TaskNotFound("no such task")
