@@ -27,6 +27,7 @@
     │   ├── VectorsUnavailable
     │   ├── EmbeddingsUnavailable
     │   └── TooManyStreams
+    ├── CapacityError            a manifest, trace or option that the capacity simulator cannot use; names the field
     ├── StaleClaim               a write of a worker that no longer owns the task; it is refused
     ├── RowRejected              a store will never take this row
     └── TaskError                how a task fails; recorded in its `error`
@@ -66,6 +67,12 @@ class StackError(CodeForgeError):
     `engine_missing`, `child_failed`."""
 
     code = "child_failed"
+
+
+class CapacityError(CodeForgeError):
+    """A manifest, a trace or an option that the simulator cannot use. The message is one line that names the field."""
+
+    code = "capacity_input"
 
 
 class RequestError(CodeForgeError):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from codeforge import __version__
+from codeforge.cli.capacity import capacity
 from codeforge.cli.outbox import outbox
 from codeforge.cli.rebuild import rebuild
 from codeforge.cli.services import api, flower, projector, reaper
@@ -57,5 +58,5 @@ def version() -> None:
     click.echo(f"codeforge {__version__}")
 
 
-for command in (up, api, projector, reaper, flower, outbox, rebuild):
+for command in (up, api, projector, reaper, flower, outbox, rebuild, capacity):
     main.add_command(command)

@@ -1,0 +1,151 @@
+"""Measures what a task costs Redis, on a real server through the ledger's own scripts."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from codeforge.capacity.redis_load import RedisCosts
+from codeforge.identity import new_task_id
+from codeforge.ledger.port import ClaimedTask, Ledger, Outbox, Outcome, WorkerRecord
+from codeforge.task import NewTask
+from codeforge.worker_types import Priority, WorkerType, queue_name
+
+INPUT_BYTES = 1_000
+RESULT_BYTES = 4_000
+STEP_BYTES = 1_000
+STEPS = 3
+LEASE_S = 300.0
+LETTERS = 100
+
+
+class Redis(Protocol):
+    """What is asked of the server besides the ledger."""
+
+    async def info(self, section: str) -> Mapping[str, Any]:
+        """Its own counters."""
+        ...
+
+    async def brpop(self, keys: list[str], timeout: float) -> object:
+        """A message off a list."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The server's own counters: commands read from clients, processor seconds, bytes of data."""
+
+    commands: float
+    cpu_s: float
+    memory: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one task in one phase."""
+
+    commands: float
+    us: float
+    bytes: float
+
+
+class Measurement:
+    """`tasks` tasks go through their life together, phase by phase, so that each phase's cost can be read."""
+
+    def __init__(self, redis: Redis, ledger: Ledger, outbox: Outbox, tasks: int) -> None:
+        self._redis = redis
+        self._outbox = outbox
+        self._ledger = ledger
+        self._tasks = tasks
+
+    async def costs(self) -> RedisCosts:
+        """Runs all phases. Raises LedgerUnavailable."""
+        await self._ledger.renew_lease(WorkerRecord("measured", [WorkerType.SCRAPE], self._tasks))
+        tasks = [_task() for _ in range(self._tasks)]
+        queued = await self._cost(lambda: _all([self._ledger.submit([task]) for task in tasks]))
+        claimed: list[ClaimedTask] = []
+        taken = await self._cost(lambda: self._claim_all(tasks, claimed))
+        stepped = await self._cost(lambda: _all([self._steps(each) for each in claimed]))
+        back = await self._cost(lambda: _all([self._ledger.hand_back(each.claim) for each in claimed]))
+        claimed.clear()
+        await self._claim_all(tasks, claimed)
+        ended = await self._cost(lambda: _all([self._finish(each) for each in claimed]))
+        stored = await self._cost(self._store)
+        running = queued.bytes + taken.bytes + stepped.bytes
+        return RedisCosts(
+            submit_commands=round(queued.commands, 1),
+            submit_us=round(queued.us),
+            run_commands=round(taken.commands + stepped.commands + ended.commands, 1),
+            run_us=round(taken.us + stepped.us + ended.us),
+            store_commands=round(stored.commands, 1),
+            store_us=round(stored.us),
+            hand_back_commands=round(back.commands, 1),
+            queued_bytes=round(queued.bytes),
+            running_bytes=round(running),
+            kept_bytes=round(running + back.bytes + ended.bytes + stored.bytes),
+        )
+
+    async def _cost(self, phase: Callable[[], Awaitable[None]]) -> Cost:
+        before = await self._read()
+        await phase()
+        after = await self._read()
+        return Cost(
+            (after.commands - before.commands) / self._tasks,
+            (after.cpu_s - before.cpu_s) * 1e6 / self._tasks,
+            (after.memory - before.memory) / self._tasks,
+        )
+
+    async def _read(self) -> Reading:
+        info = await self._redis.info("everything")
+        return Reading(
+            float(info["total_reads_processed"]),
+            float(info["used_cpu_user"]) + float(info["used_cpu_sys"]),
+            float(info["used_memory_dataset"]),
+        )
+
+    async def _claim_all(self, tasks: Sequence[NewTask], claimed: list[ClaimedTask]) -> None:
+        """Each takes a message off the broker's list first, as a Celery worker does."""
+
+        async def claim(task: NewTask) -> None:
+            await self._redis.brpop([queue_name(WorkerType.SCRAPE)], timeout=1)
+            found = await self._ledger.claim(task.id, "measured", secrets.token_hex(8))
+            if found is not None:
+                claimed.append(found)
+
+        await _all([claim(task) for task in tasks])
+
+    async def _steps(self, task: ClaimedTask) -> None:
+        for number in range(STEPS):
+            await self._ledger.record_step(task.claim, f"step{number}", _json(STEP_BYTES), None)
+
+    async def _finish(self, task: ClaimedTask) -> None:
+        await self._ledger.finish(task.claim, Outcome("succeeded", result=_json(RESULT_BYTES)))
+
+    async def _store(self) -> None:
+        """The projector's side, in batches."""
+        partitions = await self._outbox.acquire("measured", LEASE_S)
+        while entries := await self._outbox.read(partitions, LETTERS, 16_000_000):
+            await self._outbox.settle(entries, {})
+
+
+async def _all(calls: Sequence[Awaitable[object]]) -> None:
+    await asyncio.gather(*calls)
+
+
+def _task() -> NewTask:
+    return NewTask(
+        id=new_task_id(),
+        tenant="measured",
+        type=WorkerType.SCRAPE,
+        priority=Priority.NORMAL,
+        input=_json(INPUT_BYTES),
+        labels=b"{}",
+        timeout_s=600,
+        max_attempts=3,
+    )
+
+
+def _json(size: int) -> bytes:
+    """A JSON text of about that size that does not repeat itself."""
+    return b'{"text":"%s"}' % secrets.token_hex(size // 2).encode()
