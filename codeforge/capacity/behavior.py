@@ -46,7 +46,6 @@ class ScalingRules:
     policies: Sequence[Policy]
     window_s: float
     select: SelectPolicy = SelectPolicy.MAX
-    tolerance: float | None = None
 
 
 DEFAULT_UP = ScalingRules((Policy(PolicyType.PODS, 4, 15), Policy(PolicyType.PERCENT, 100, 15)), 0.0)

@@ -17,24 +17,20 @@ LINES: dict[str, tuple[str, Callable[[Sample], int]]] = {
 
 
 def svg(outcomes: Mapping[str, Outcome]) -> str:
-    """One panel for each outcome, below each other, all to the same scale of time and tasks."""
+    """One panel for each outcome, below each other: the same scale of time, each its own of tasks."""
     end_s = max(outcome.length_s for outcome in outcomes.values())
-    most = max(
-        (line(sample) for outcome in outcomes.values() for sample in outcome.samples for _, line in LINES.values()),
-        default=1,
-    )
     panels = [
-        _panel(title, outcome, number * HEIGHT, end_s, max(most, 1))
-        for number, (title, outcome) in enumerate(outcomes.items())
+        _panel(title, outcome, number * HEIGHT, end_s) for number, (title, outcome) in enumerate(outcomes.items())
     ]
     size = f'width="{WIDTH}" height="{HEIGHT * len(panels)}" viewBox="0 0 {WIDTH} {HEIGHT * len(panels)}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">'
     return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *panels, "</svg>", ""])
 
 
-def _panel(title: str, outcome: Outcome, top: int, end_s: float, most: int) -> str:
+def _panel(title: str, outcome: Outcome, top: int, end_s: float) -> str:
     across, up = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     base = top + TOP + up
+    most = TICKS * _round_step(max(line(sample) for sample in outcome.samples for _, line in LINES.values()) / TICKS)
 
     def point(at_s: float, count: float) -> str:
         return f"{LEFT + at_s / end_s * across:.1f},{base - count / most * up:.1f}"
@@ -55,6 +51,16 @@ def _panel(title: str, outcome: Outcome, top: int, end_s: float, most: int) -> s
             f'fill="{colour}">{name}</text>'
         )
     return "\n".join(parts)
+
+
+def _round_step(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, ... that is not below it."""
+    decade = 1
+    while True:
+        for step in (decade, 2 * decade, 5 * decade):
+            if step >= least:
+                return step
+        decade *= 10
 
 
 def _time(moment_s: float, end_s: float) -> str:

@@ -25,6 +25,8 @@ from codeforge.capacity.keda import (
 )
 from codeforge.capacity.workloads import PlainHpa, Resource, ResourceMetric
 
+PAUSED = "autoscaling.keda.sh/paused"
+
 # Per type of trigger: where it says what it reads, its target with KEDA's default, and from where on it is active.
 _TRIGGERS: dict[str, tuple[str, str, float | None, str]] = {
     "redis": ("listName", "listLength", 5.0, "activationListLength"),
@@ -38,6 +40,9 @@ _TRIGGERS: dict[str, tuple[str, str, float | None, str]] = {
 def scaled_object(manifest: Fields) -> ScaledObject:
     """A ScaledObject. Raises CapacityError, which names the field."""
     spec = manifest.under("spec")
+    paused = [name for name in manifest.under("metadata").under("annotations") if name.startswith(PAUSED)]
+    if paused:
+        raise manifest.under("metadata").under("annotations").wrong(paused[0], "paused scaling is not simulated")
     triggers = [_trigger(fields, f"s{position}") for position, fields in enumerate(spec.each("triggers"))]
     if not triggers:
         raise spec.wrong("triggers", "has none")
@@ -135,6 +140,8 @@ def behavior(fields: Fields) -> Behavior:
 
 
 def _rules(fields: Fields, default: ScalingRules) -> ScalingRules:
+    if "tolerance" in fields:
+        raise fields.wrong("tolerance", "is not simulated, only the controller's own of 0.1")
     policies = [
         Policy(
             each.choice("type", PolicyType, PolicyType.PODS),
@@ -147,5 +154,4 @@ def _rules(fields: Fields, default: ScalingRules) -> ScalingRules:
         policies or default.policies,
         fields.number("stabilizationWindowSeconds", default.window_s),
         fields.choice("selectPolicy", SelectPolicy, SelectPolicy.MAX),
-        fields.number("tolerance") if "tolerance" in fields else None,
     )

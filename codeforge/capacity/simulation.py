@@ -17,7 +17,7 @@ from codeforge.capacity.workloads import Deployment, Workload
 from codeforge.errors import CapacityError
 from codeforge.worker_types import WorkerType
 
-SAMPLES = 600
+SAMPLES = 400
 FULL_EVERY_S = 0.5
 
 

@@ -136,6 +136,18 @@ SPEC = "spec"
         (SCALED, (SPEC, "minReplicaCount"), 2.5, "ScaledObject/s spec.minReplicaCount: must be a whole number"),
         (SCALED, (SPEC, "minReplicaCount"), 500, "ScaledObject/s spec.minReplicaCount: is above maxReplicaCount (100)"),
         (SCALED, (SPEC, "idleReplicaCount"), 2, "ScaledObject/s spec.idleReplicaCount: must be below minReplicaCount"),
+        (
+            SCALED,
+            ("metadata", "annotations"),
+            {"autoscaling.keda.sh/paused": "true"},
+            "paused scaling is not simulated",
+        ),
+        (
+            HPA,
+            (SPEC, "behavior"),
+            {"scaleDown": {"tolerance": 0}},
+            "spec.behavior.scaleDown.tolerance: is not simulated",
+        ),
         (SCALED, (SPEC, "triggers"), [], "ScaledObject/s spec.triggers: has none"),
         (
             SCALED,

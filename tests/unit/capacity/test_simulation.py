@@ -100,7 +100,7 @@ def test_the_pod_goes_a_cooldown_after_the_last_task() -> None:
     outcome = run(deployment(), trace((0.0, 30.0)), Assumptions(settle_s=1_200.0))
     ended_s = outcome.waits[0] + 30.0
     gone = [sample.at_s for sample in outcome.samples if sample.at_s > ended_s and not sample.replicas]
-    assert 300.0 <= gone[0] - ended_s <= 300.0 + 5.0 + 2 * outcome.length_s / 600
+    assert 300.0 <= gone[0] - ended_s <= 300.0 + 5.0 + 2 * outcome.length_s / 400
 
 
 def test_a_burst_that_no_node_has_room_for_waits_for_one() -> None:
