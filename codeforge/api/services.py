@@ -8,5 +8,5 @@ from codeforge.wiring.api import ApiServices
 
 
 async def services(request: Request) -> ApiServices:
-    """A dependency: what `wiring.api_services` made at start-up. A coroutine, because FastAPI runs functions in threads."""
+    """A dependency: what `wiring.api_services` made at start-up. A coroutine: FastAPI runs functions in threads."""
     return cast("ApiServices", request.app.state.services)
