@@ -66,8 +66,8 @@ class Task:
 
     `input`, `labels`, `result` and `calls` are JSON texts, kept as the client or agent wrote them. Times are
     milliseconds since the epoch by the ledger's clock; `timeout_s` is in seconds. `fence` grows with each
-    claim and never shrinks. `reasons` is a JSON array: why each attempt that counted ended without success. A `solo`
-    task must run in a process of its own.
+    claim and never shrinks. `reasons` is a JSON array: why each attempt that counted ended without success.
+    `crashes` is how many processes broke with it and others aboard.
     """
 
     id: str
@@ -92,7 +92,7 @@ class Task:
     error: TaskFailure | None = None
     stored: bool = False
     reasons: bytes = b"[]"
-    solo: bool = False
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from codeforge.settings import Settings, load_settings
 from codeforge.wiring.worker import worker_runtime
 from codeforge.worker_types import served_types
 from workers.agents import agents_for
-from workers.solo import COMMAND as SOLO_COMMAND
+from workers.suspects import COMMAND as SUSPECTS_COMMAND
 
 
 def make_worker_app(settings: Settings) -> App:
@@ -25,7 +25,7 @@ def make_worker_app(settings: Settings) -> App:
 
 
 def _runtime(settings: Settings) -> TaskRuntime:
-    return worker_runtime(settings, agents_for(served_types(settings.worker_type)), SOLO_COMMAND)
+    return worker_runtime(settings, agents_for(served_types(settings.worker_type)), SUSPECTS_COMMAND)
 
 
 def _settings() -> Settings:

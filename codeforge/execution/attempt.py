@@ -44,7 +44,7 @@ class AttemptRunner:
         except StaleClaim:
             log.warning("attempt_superseded", task_id=claimed.task.id, fence=claimed.claim.fence)
             return
-        await _to_its_end(self._hand_in(claimed, outcome))
+        await _to_its_end(self._hand_in(claimed, outcome, crashed=control.reason is StopReason.OVERGROWN))
         if outcome is None and control.reason is None:
             raise asyncio.CancelledError
 
@@ -76,11 +76,11 @@ class AttemptRunner:
                 return Outcome("failed", error=TaskFailure("timeout", message, False))
             return _failed(claimed, error)
 
-    async def _hand_in(self, claimed: ClaimedTask, outcome: Outcome | None) -> None:
+    async def _hand_in(self, claimed: ClaimedTask, outcome: Outcome | None, *, crashed: bool) -> None:
         claim = claimed.claim
         try:
             if outcome is None:
-                await patiently(lambda: self._ledger.hand_back(claim))
+                await patiently(lambda: self._ledger.hand_back(claim, crashed=crashed))
             else:
                 await patiently(lambda: self._ledger.finish(claim, outcome))
         except StaleClaim:

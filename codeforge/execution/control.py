@@ -14,6 +14,8 @@ class StopReason(StrEnum):
 
     CANCELLED = "cancelled"
     DRAIN = "drain"
+    OVERGROWN = "overgrown"
+    """A drain of a process that holds too much memory, for which any of those aboard may be to blame."""
 
 
 class AttemptControl:
@@ -43,7 +45,7 @@ class AttemptControl:
         return self.reason is not None
 
     def stop(self, reason: StopReason) -> None:
-        """CANCELLED stops at once; DRAIN when no step is in flight."""
+        """CANCELLED stops at once; the others when no step is in flight."""
         if self.reason is StopReason.CANCELLED:
             return
         self.reason = reason
@@ -72,5 +74,5 @@ class AttemptControl:
     async def __aexit__(self, *_: object) -> None:
         """Leaves a step, journaled or failed."""
         self._in_flight -= 1
-        if self.reason is StopReason.DRAIN and self._in_flight == 0:
+        if self.stopping and self._in_flight == 0:
             self.cut()

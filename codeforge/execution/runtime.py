@@ -1,7 +1,6 @@
 """One worker process: its lease, the attempts that it runs, cancellation and drain."""
 
 import asyncio
-import contextlib
 import os
 import secrets
 import socket
@@ -14,10 +13,11 @@ from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.memory import resident_bytes
-from codeforge.execution.solo import SoloRunner
 from codeforge.execution.strays import StrayWatch
-from codeforge.execution.watchdog import LoopWatchdog, attempt_of_context
+from codeforge.execution.suspects import SuspectRunner
+from codeforge.execution.watchdog import LoopWatchdog, attempt_of_context, rescue
 from codeforge.ledger.heartbeat import LeaseKeeper
+from codeforge.ledger.keys import SUSPECT
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import ClaimedTask, Ledger, WorkerRecord
 from codeforge.logs import logger
@@ -47,7 +47,7 @@ class WorkerRuntime:
         runner: AttemptRunner,
         agents: Mapping[WorkerType, Agent],
         *,
-        solo: SoloRunner,
+        suspects: SuspectRunner,
         lease: Lease,
         keeper: Callable[..., LeaseKeeper],
         close: Callable[[], Awaitable[None]],
@@ -61,7 +61,7 @@ class WorkerRuntime:
         self._ledger = ledger
         self._runner = runner
         self._agents = agents
-        self._solo = solo
+        self._suspects = suspects
         self._lease = lease
         self._make_keeper = keeper
         self._close = close
@@ -80,6 +80,7 @@ class WorkerRuntime:
         self._attempts: set[asyncio.Task[None]] = set()
         self._keeper: LeaseKeeper | None = None
         self._stopping = False
+        self._drain_reason = StopReason.DRAIN
         self.worker_id = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     async def start(self, slots: int) -> None:
@@ -113,7 +114,7 @@ class WorkerRuntime:
         if self._stopping or not self._lease.holds:
             return  # not claimed: the reaper rings again for it
         try:
-            claimed = await self._ledger.claim(task_id, self.worker_id, secrets.token_hex(8), solo=self._solo.free)
+            claimed = await self._ledger.claim(task_id, self.worker_id, secrets.token_hex(8), room=self._suspects.room)
         except (LedgerUnavailable, StaleClaim) as error:
             log.warning("claim_failed", task_id=task_id, error=error.code)
             return
@@ -126,7 +127,7 @@ class WorkerRuntime:
         self._claims[task_id] = claimed.claim
         self._attempts.add(attempt)
         if self._stopping:
-            control.stop(StopReason.DRAIN)
+            control.stop(self._drain_reason)
         try:
             await attempt
         except LedgerUnavailable:
@@ -138,23 +139,18 @@ class WorkerRuntime:
                 del self._claims[task_id]
 
     async def _attempt(self, claimed: ClaimedTask, control: AttemptControl) -> None:
-        if claimed.task.solo:
-            await self._solo.run(claimed, control)
+        if claimed.task.crashes >= SUSPECT:
+            await self._suspects.run(claimed, control)
         else:
             await self._runner.run(claimed, self._agents[claimed.task.type], control)
 
     async def _rescue(self, blocker: str | None) -> None:
-        """The loop stands still: hands back every task but the one that blocks it, which runs alone from now on. On
-        another loop and another connection. Nobody can be blamed without a blocker; the lease then decides."""
+        """The loop stands still. On another loop and another connection. Nobody can be blamed without a blocker; the
+        lease then decides."""
         if self._spare_ledger is None or blocker is None:
             return
         ledger = self._spare_ledger()
-        for task_id, claim in list(self._claims.items()):
-            with contextlib.suppress(StaleClaim):
-                if task_id == blocker:
-                    await ledger.suspect(claim)
-                else:
-                    await ledger.hand_back(claim)
+        await rescue(ledger, list(self._claims.values()), blocker)
         await ledger.end_lease(self.worker_id)
 
     async def _watch_memory(self, most: int) -> None:
@@ -162,6 +158,7 @@ class WorkerRuntime:
         while (held := resident_bytes()) is not None:
             if held > most:
                 log.warning("memory_limit_passed", resident_mb=held >> 20, limit_mb=most >> 20)
+                self._drain_reason = StopReason.OVERGROWN
                 self._on_death()
                 return
             await asyncio.sleep(MEMORY_POLL_S)
@@ -185,7 +182,7 @@ class WorkerRuntime:
         `deadline_s` is cut."""
         self._stopping = True
         for control in list(self._running.values()):
-            control.stop(StopReason.DRAIN)
+            control.stop(self._drain_reason)
         if self._attempts:
             await asyncio.wait(self._attempts, timeout=deadline_s)
         for control in list(self._running.values()):

@@ -4,14 +4,18 @@ The lease is kept by a thread of its own, so a process whose loop stands still w
 """
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
+from codeforge.errors import StaleClaim
+from codeforge.ledger.port import Ledger
 from codeforge.logs import logger
+from codeforge.task import Claim
 
 log = logger(__name__)
 
@@ -21,6 +25,17 @@ EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 attempt_of_context: contextvars.ContextVar[str | None] = contextvars.ContextVar("attempt", default=None)
 """The task id of the attempt that code runs for."""
+
+
+async def rescue(ledger: Ledger, claims: Collection[Claim], blocker: str | None) -> None:
+    """Hands back every task but the one that blocks the loop, which runs alone from now on. Without a blocker nobody
+    can be blamed, and nothing is done."""
+    for claim in claims if blocker is not None else ():
+        with contextlib.suppress(StaleClaim):
+            if claim.task_id == blocker:
+                await ledger.suspect(claim)
+            else:
+                await ledger.hand_back(claim)
 
 
 class AttemptTags:
@@ -73,8 +88,9 @@ class LoopWatchdog:
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
+        """Starts the thread; once is enough."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self) -> None:
         """Stops it."""

@@ -17,9 +17,13 @@ OUTBOX_BYTES = f"{PREFIX}outbox:bytes"
 HISTOGRAM_BOUNDS_MS = (10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)
 """Upper bounds of the wait and duration histograms, in milliseconds; the last bucket is unbounded."""
 
-COMPANY_CRASHES = 4
-"""A task that was aboard of so many processes that died with others runs alone from then on. A rolling update that is
-killed at its grace, or a bad node, takes innocent tasks through two or three."""
+COMPANY = {2: 32, 3: 8, 4: 1}
+"""With how many tasks at most a suspect shares a process, by the number of processes that died with it and others. A
+suspect runs in a child process of its worker, among its like; each further crash in company leaves it fewer of them,
+and in the end none. One bad node, or one update that is killed at its grace, makes no suspects."""
+
+SUSPECT, ALONE = min(COMPANY), max(COMPANY)
+"""So many crashes make a suspect, and one that runs alone."""
 
 MAX_EVENTS = 5_000
 """About so many events are kept of one task."""

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import orjson
 
+from codeforge.ledger.keys import COMPANY
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
 
@@ -187,10 +188,12 @@ class Ledger(Protocol):
         TenantQueueFull."""
         ...
 
-    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
+    async def claim(
+        self, task_id: str, worker: str, claim_id: str, *, room: Collection[int] = COMPANY
+    ) -> ClaimedTask | None:
         """None when there is nothing to do: not queued, not due, gone, or over a cap, where it costs nothing and the
-        task is rung for when there is room; or a suspect, where `solo` says that the
-        worker cannot run one alone now. Raises StaleClaim without a live lease."""
+        task is rung for when there is room; or a suspect, where `room` (numbers of crashes, see keys.COMPANY) says
+        that the worker has no place for it now. Raises StaleClaim without a live lease."""
         ...
 
     async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
@@ -221,8 +224,9 @@ class Ledger(Protocol):
         """Ends the attempt; the state and the outbox entry in one step. Raises StaleClaim."""
         ...
 
-    async def hand_back(self, claim: Claim) -> None:
-        """Back to the queue, no attempt spent; a task that was cancelled meanwhile ends so. Raises StaleClaim."""
+    async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:
+        """Back to the queue, no attempt spent; a task that was cancelled meanwhile ends so. `crashed`: because the
+        process that ran it broke with others aboard, which some day makes a suspect of it. Raises StaleClaim."""
         ...
 
     async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:

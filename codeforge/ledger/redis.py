@@ -157,9 +157,11 @@ class RedisLedger:
             raise queue_full(self._caps, tenant)
         return _decided(reply, "replayed")
 
-    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
+    async def claim(
+        self, task_id: str, worker: str, claim_id: str, *, room: Collection[int] = keys.COMPANY
+    ) -> ClaimedTask | None:
         """See `Ledger.claim`."""
-        reply = await self._scripts.run("claim", [task_id, worker, claim_id, int(solo)])
+        reply = await self._scripts.run("claim", [task_id, worker, claim_id, "".join(map(str, room))])
         if reply[0] == b"no_lease":
             raise StaleClaim("the worker holds no lease")
         if reply[0] != b"claimed":
@@ -199,9 +201,9 @@ class RedisLedger:
         args += [int(outcome.retry_delay_s * 1000), self._partitions]
         return TaskState((await self._fenced("finish", claim, args)).decode())
 
-    async def hand_back(self, claim: Claim) -> None:
+    async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:
         """See `Ledger.hand_back`."""
-        await self._fenced("hand_back", claim, [self._partitions])
+        await self._fenced("hand_back", claim, [self._partitions, int(crashed)])
 
     async def _fenced(self, script: str, claim: Claim, args: Sequence[Argument]) -> Any:
         reply = await self._scripts.run(script, [claim.task_id, claim.fence, claim.claim_id, *args])

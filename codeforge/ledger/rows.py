@@ -10,7 +10,7 @@ from codeforge.worker_types import Priority, WorkerType
 SUMMARY_FIELDS = (
     "id", "tenant", "type", "state", "priority", "labels", "parent_id", "created_at", "timeout_s", "max_attempts",
     "attempts", "fence", "not_before", "started_at", "finished_at", "progress", "input_tokens", "output_tokens", "usd",
-    "error_code", "error_message", "error_retryable", "stored", "reasons", "solo",
+    "error_code", "error_message", "error_retryable", "stored", "reasons", "crashes",
 )  # fmt: skip
 """Everything of a row but its two large values."""
 
@@ -66,7 +66,7 @@ def task_of(row: Mapping[str, bytes]) -> Task:
         else TaskFailure(code, _text(row, "error_message") or "", row.get("error_retryable") == b"1"),
         stored=row.get("stored") == b"1",
         reasons=b"[" + row.get("reasons", b"") + b"]",
-        solo=row.get("solo") == b"1",
+        crashes=_int(row, "crashes") or 0,
     )
 
 

@@ -11,7 +11,7 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from codeforge.errors import LedgerFull, LedgerUnavailable
-from codeforge.ledger.keys import COMPANY_CRASHES, HISTOGRAM_BOUNDS_MS, MAX_EVENTS
+from codeforge.ledger.keys import ALONE, HISTOGRAM_BOUNDS_MS, MAX_EVENTS, SUSPECT
 
 Argument = str | bytes | int | float
 
@@ -40,7 +40,7 @@ def script_text(name: str) -> str:
             f"#!lua {flags}".rstrip(),
             f"local BOUNDS_MS = {{{bounds}}}",
             f"local MAX_EVENTS = {MAX_EVENTS}",
-            f"local COMPANY_CRASHES = {COMPANY_CRASHES}",
+            f"local SUSPECT, ALONE = {SUSPECT}, {ALONE}",
             *((folder / f"{shared}.lua").read_text() for shared in SHARED),
             (folder / f"{name}.lua").read_text(),
         )

@@ -1,7 +1,5 @@
 """A worker process's runtime."""
 
-import asyncio
-import math
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -9,9 +7,8 @@ from functools import partial
 
 from codeforge.agent import Agent
 from codeforge.execution.attempt import AttemptRunner
-from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.runtime import WorkerRuntime
-from codeforge.execution.solo import SoloRunner, claim_parts
+from codeforge.execution.suspects import SuspectRunner
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
@@ -27,19 +24,19 @@ WORKER_CONNECTIONS = 32
 
 
 def worker_runtime(
-    settings: Settings, agents: Mapping[WorkerType, Agent], solo_command: Sequence[str]
+    settings: Settings, agents: Mapping[WorkerType, Agent], suspects_command: Sequence[str]
 ) -> WorkerRuntime:
     """A worker process's runtime. It ends its process when its lease keeper dies: nothing may run without a lease.
 
-    `solo_command` starts a process that calls `run_alone`. Raises SettingsError.
+    `suspects_command` starts a process that calls `run_suspects`. Raises SettingsError.
     """
     require_noeviction(settings.redis_address)
-    parts = _Parts(settings)
+    parts = AttemptParts(settings)
     return WorkerRuntime(
         parts.ledger,
         parts.runner,
         agents,
-        solo=SoloRunner(parts.ledger, solo_command),
+        suspects=SuspectRunner(parts.ledger, suspects_command),
         lease=Lease(settings.lease_s),
         keeper=partial(LeaseKeeper, settings.redis_address, lease_s=settings.lease_s),
         close=parts.close,
@@ -52,27 +49,8 @@ def worker_runtime(
     )
 
 
-async def run_alone(settings: Settings, agent: Agent, line: bytes) -> None:
-    """One attempt in this process, for a parent that wrote `line` (see `codeforge.execution.solo`). SIGTERM hands the
-    task back."""
-    task_id, _, worker, claim_id = claim_parts(line)
-    parts = _Parts(settings)
-    try:
-        claimed = await parts.ledger.claim(task_id, worker, claim_id)
-        if claimed is not None:
-            # The parent keeps the lease; each paid call and each write is checked against the claim all the same.
-            lease = Lease(math.inf)
-            lease.renewed(lease.now())
-            control = AttemptControl(lease)
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, control.stop, StopReason.DRAIN)
-            await parts.runner.run(claimed, agent, control)
-    finally:
-        await parts.close()
-
-
-class _Parts:
-    """The clients of one process that runs agents."""
+class AttemptParts:
+    """What one process that runs agents needs: its clients, and the runner of attempts over them."""
 
     def __init__(self, settings: Settings) -> None:
         self.ledger = redis_ledger(settings, connections=WORKER_CONNECTIONS)

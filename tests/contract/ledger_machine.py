@@ -2,7 +2,7 @@
 reaper passes, cancellations, replays and projectors, in whatever order hypothesis comes up with."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from codeforge.errors import IdempotencyConflict, StaleClaim, StateConflict
 from codeforge.ledger import keys
 from codeforge.ledger.connection import connect
+from codeforge.ledger.keys import ALONE
 from codeforge.ledger.port import Idempotency, OutboxEntry, Outcome, WorkerRecord
 from codeforge.task import Claim, ModelCall, NewTask, Progress, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
@@ -33,7 +34,9 @@ OUTCOMES = {
     "retry": Outcome("retry", error=FAILURE, retry_delay_s=HOUR_S),
     "cancelled": Outcome("cancelled", error=FAILURE),
 }
-WRITES = ("step", "call", "begin", "progress", "emit", "suspect", "hand_back", *OUTCOMES)
+WRITES = ("step", "call", "begin", "progress", "emit", "suspect", "hand_back", "crash", *OUTCOMES)
+ENDS = ("hand_back", "crash", *OUTCOMES)
+ROOMS = st.sampled_from(((), (2,), (3, 4), (2, 3, 4), (2, 3, 4)))
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -147,17 +150,18 @@ class LedgerMachine(RuleBasedStateMachine):
             self._model.leases.discard(worker)
             self._await(self._cf.ledger.end_lease(worker) if ends else self._cf.expire_lease(worker))
 
-    @rule(target=claims, task_id=tasks, worker=st.sampled_from(WORKERS))
-    def claim(self, task_id: str, worker: str) -> Any:
-        """A ring is heard: only a waiting task is claimed, only under a live lease."""
+    @rule(target=claims, task_id=tasks, worker=st.sampled_from(WORKERS), room=ROOMS)
+    def claim(self, task_id: str, worker: str, room: Sequence[int] = (2, 3, 4)) -> Any:
+        """A ring is heard: only a waiting task is claimed, only under a live lease, a suspect only with a place for
+        it."""
         task, claim_id = self._model.tasks[task_id], f"claim {self._number()}"
         if worker not in self._model.leases:
-            self._refused(lambda: self._cf.ledger.claim(task_id, worker, claim_id), StaleClaim)
+            self._refused(lambda: self._cf.ledger.claim(task_id, worker, claim_id, room=room), StaleClaim)
             return multiple()
-        if task.place != "queued":
-            assert self._unchanged(lambda: self._cf.ledger.claim(task_id, worker, claim_id)) is None
+        if task.place != "queued" or not task.runs_where(room):
+            assert self._unchanged(lambda: self._cf.ledger.claim(task_id, worker, claim_id, room=room)) is None
             return multiple()
-        claimed = self._await(self._cf.ledger.claim(task_id, worker, claim_id))
+        claimed = self._await(self._cf.ledger.claim(task_id, worker, claim_id, room=room))
         assert claimed is not None
         self._model.claimed(task, claimed.claim)
         assert claimed.claim == Claim(task_id, task.type, worker, task.fence, claim_id)
@@ -189,13 +193,13 @@ class LedgerMachine(RuleBasedStateMachine):
             self._stale(task, claim, step)
             return
         self._accepted(task, claim, what, step)
-        if what in ("step", "call", "hand_back", *OUTCOMES):
+        if what in ("step", "call", *ENDS):
             # Repeated, because its answer was lost; a step's second value, which is another, does not count.
             self._unchanged(lambda: self._send(claim, what, step))
         if what == "succeeded":
             self._refused(lambda: self._cf.ledger.replay("acme", claim.task_id), StateConflict)
 
-    @rule(claim=claims, what=st.sampled_from(("retry", "hand_back", "succeeded")))
+    @rule(claim=claims, what=st.sampled_from(("retry", "hand_back", "crash", "succeeded")))
     def end_what_was_cancelled(self, claim: Claim, what: str) -> None:
         """The client's word comes just before the worker's."""
         task = self._model.tasks[claim.task_id]
@@ -221,7 +225,7 @@ class LedgerMachine(RuleBasedStateMachine):
             except StaleClaim:
                 pass
             else:  # only the call that ended this very attempt may be answered again
-                assert what in ("hand_back", *OUTCOMES)
+                assert what in ENDS
                 assert (claim.fence, claim.claim_id) == (task.fence, self._last_claim(claim.task_id))
         assert self._await(everything(self._cf.redis)) == before
 
@@ -236,8 +240,10 @@ class LedgerMachine(RuleBasedStateMachine):
             task.journal[name] = value
             if what == "call":
                 task.calls.append(_call(name, self._count))
-        elif what == "hand_back":
-            self._model.handed_back(task)
+        elif what == "suspect":
+            task.crashes = ALONE
+        elif what in ("hand_back", "crash"):
+            self._model.handed_back(task, crashed=what == "crash")
         elif what in OUTCOMES:
             self._model.finished(task, what)
             assert state is task.state
@@ -259,7 +265,7 @@ class LedgerMachine(RuleBasedStateMachine):
         elif what == "suspect":
             await ledger.suspect(claim)
         else:
-            await ledger.hand_back(claim)
+            await ledger.hand_back(claim, crashed=what == "crash")
         return None
 
     # Time and the reaper
@@ -322,6 +328,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """State, place, fence, attempts, journal and cost of each task, and one outcome a fence."""
         for task_id, task in self._model.tasks.items():
             row, journal, calls, places = self._await(placed(self._cf.redis, task_id, task.type))
+            assert int(row.get("crashes", 0)) == task.crashes
             assert (row["state"], int(row["fence"]), int(row["attempts"]), row["stored"]) == (
                 task.state.value, task.fence, task.attempts, str(int(task.stored))
             )  # fmt: skip

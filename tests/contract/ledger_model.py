@@ -1,8 +1,10 @@
 """What the ledger should hold, in a few plain lines: the model that its property test compares it with."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from codeforge.ledger.keys import ALONE, SUSPECT
 from codeforge.ledger.port import Idempotency
 from codeforge.task import Claim, ModelCall, NewTask, TaskState
 from codeforge.worker_types import WorkerType
@@ -19,12 +21,17 @@ class Expected:
     place: str = "queued"
     fence: int = 0
     attempts: int = 0
+    crashes: int = 0
     claim: Claim | None = None
     cancelled: bool = False
     stored: bool = False
     journal: dict[str, bytes] = field(default_factory=dict)
     calls: list[ModelCall] = field(default_factory=list)
     outcomes: list[tuple[int, TaskState]] = field(default_factory=list)
+
+    def runs_where(self, room: Collection[int]) -> bool:
+        """Whether a worker that has a place for such suspects can run it."""
+        return self.crashes < SUSPECT or min(self.crashes, ALONE) in room
 
     @property
     def type(self) -> WorkerType:
@@ -85,10 +92,12 @@ class Model:
         self.attempt(task, kind)
         self.ended(task, TaskState(kind))
 
-    def handed_back(self, task: Expected) -> None:
-        """Its worker gave it back: no attempt is spent, and a client's cancellation is not forgotten."""
-        self.attempt(task, "handed_back")
+    def handed_back(self, task: Expected, *, crashed: bool = False) -> None:
+        """Its worker gave it back, maybe because the process that ran it broke: no attempt is spent, and a client's
+        cancellation is not forgotten."""
+        self.attempt(task, "worker_lost" if crashed else "handed_back")
         task.attempts -= 1
+        task.crashes += crashed
         if task.cancelled:
             self.ended(task, TaskState.CANCELLED)
         else:
@@ -96,19 +105,22 @@ class Model:
 
     def replayed(self, task: Expected) -> None:
         """Once more from the queue, under a fence that no outcome has."""
-        task.attempts, task.cancelled, task.stored = 0, False, False
+        task.attempts, task.crashes, task.cancelled, task.stored = 0, 0, False, False
         task.fence += 1
         self.back_to_queue(task)
         self.counters[f"replayed:{task.type}"] += 1
 
     def lost(self, task: Expected, *, alone: bool) -> None:
-        """Its worker's lease is over. A crash in company costs no attempt."""
+        """Its worker's lease is over. A crash in company costs no attempt; a suspect was in a process of its own."""
         self.attempt(task, "worker_lost")
         if task.cancelled:
             self.ended(task, TaskState.CANCELLED)
             return
+        suspect = task.crashes >= SUSPECT
+        alone = alone and not suspect
         if not alone:
             task.attempts -= 1
+            task.crashes += not suspect
         if alone and task.attempts >= task.new.max_attempts:
             self.ended(task, TaskState.DEAD)
         else:

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from codeforge.errors import StaleClaim
-from codeforge.ledger.keys import COMPANY_CRASHES
+from codeforge.ledger.keys import ALONE, COMPANY, SUSPECT
 from codeforge.ledger.memory.state import Message
 from codeforge.ledger.port import Outcome, TaskFilter
 from codeforge.task import TaskState
@@ -32,19 +32,38 @@ async def test_task_that_a_worker_died_with_alone_is_taken_back_or_dead(cf: Ledg
 
 async def test_crash_in_company_costs_no_attempt_and_some_of_them_make_suspects(cf: LedgerEngine) -> None:
     tasks = [await cf.submitted(max_attempts=1) for _ in range(3)]
-    for crash in range(1, COMPANY_CRASHES + 1):
+    for crash in (*range(1, SUSPECT + 1), SUSPECT):  # the last worker's death is none of its suspects' fault
         for task in tasks:
-            assert not (await cf.claimed(task.id)).task.solo
+            await cf.claimed(task.id)
         await cf.expire_lease("w1")
         report = await cf.reaper.reap()
         assert (report.taken_back, report.dead) == (3, 0)
         got = await cf.ledger.get("acme", tasks[0].id)
-        assert (got.state, got.attempts, got.solo, got.reasons) == (
-            TaskState.QUEUED,
-            0,
-            crash == COMPANY_CRASHES,
-            b"[]",
-        )
+        assert (got.state, got.attempts, got.crashes, got.reasons) == (TaskState.QUEUED, 0, crash, b"[]")
+
+
+async def test_suspect_is_left_to_a_worker_that_has_a_place_for_it(cf: LedgerEngine) -> None:
+    task = await cf.submitted(max_attempts=1)
+    for crashes in range(ALONE + 2):
+        others = [level for level in COMPANY if level != min(crashes, ALONE)]
+        if crashes >= SUSPECT:
+            assert await cf.ledger.claim(task.id, await cf.worker(), "a full worker's", room=others) is None
+        claimed = await cf.ledger.claim(task.id, await cf.worker(), f"{crashes}", room=[min(crashes, ALONE)])
+        assert claimed is not None
+        assert claimed.task.crashes == crashes
+        await cf.ledger.hand_back(claimed.claim, crashed=True)
+        await cf.ledger.hand_back(claimed.claim, crashed=True)  # its answer was lost
+    got = await cf.ledger.get("acme", task.id)
+    assert (got.state, got.attempts) == (TaskState.QUEUED, 0)
+
+
+async def test_suspect_that_is_alone_in_its_worker_is_not_blamed_for_the_worker_s_death(cf: LedgerEngine) -> None:
+    task = await cf.submitted(max_attempts=1)
+    await cf.ledger.suspect((await cf.claimed(task.id)).claim)
+    await cf.expire_lease("w1")
+    assert (await cf.reaper.reap()).taken_back == 1
+    got = await cf.ledger.get("acme", task.id)
+    assert (got.attempts, got.crashes) == (0, ALONE)
 
 
 async def test_dead_task_tells_why_each_attempt_ended(cf: LedgerEngine) -> None:
@@ -68,8 +87,7 @@ async def test_suspect_runs_alone_from_then_on(cf: LedgerEngine) -> None:
     await cf.ledger.hand_back(claimed.claim)
     with pytest.raises(StaleClaim):
         await cf.ledger.suspect(claimed.claim)
-    assert await cf.ledger.claim(task.id, "w1", "a full worker's", solo=False) is None
-    assert (await cf.claimed(task.id)).task.solo
+    assert (await cf.claimed(task.id)).task.crashes == ALONE
 
 
 async def test_nobody_is_judged_for_one_lease_after_an_outage(cf: LedgerEngine) -> None:

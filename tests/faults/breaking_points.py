@@ -4,6 +4,7 @@ A file `<point>-<n>` in the directory that `CODEFORGE_FAULTS_DIR` names is an or
 takes it away dies by SIGKILL.
 """
 
+import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import workers.agents
-import workers.solo
+import workers.suspects
 from codeforge.agent import Agent, AgentContext
 from codeforge.inputs import ScrapeInput
 from codeforge.ledger.redis import RedisLedger
@@ -19,6 +20,8 @@ from codeforge.results import ScrapeResult
 from codeforge.worker_types import WorkerType
 
 DIRECTORY = "CODEFORGE_FAULTS_DIR"
+BITES = {"grow": 4 << 20, "devour": 64 << 20}
+GROWTH_PAUSE_S = 0.05
 POINTS = ("between-pop-and-claim", "before-the-journal", "after-the-journal", "after-the-result")
 
 
@@ -45,7 +48,7 @@ def install() -> None:
         return Poison() if worker_type is WorkerType.SCRAPE else usual(worker_type)
 
     workers.agents._agent = agent
-    workers.solo.COMMAND = (*workers.solo.COMMAND[:-1], "tests.faults.solo")
+    workers.suspects.COMMAND = (*workers.suspects.COMMAND[:-1], "tests.faults.suspects")
 
 
 def _around(method: Callable[..., Awaitable[Any]], before: str = "", after: str = "") -> Callable[..., Awaitable[Any]]:
@@ -61,7 +64,8 @@ def _around(method: Callable[..., Awaitable[Any]], before: str = "", after: str 
 
 
 class Poison:
-    """What the last part of the URL's path says: `raise`, `exit`, `spin`; anything else does nothing."""
+    """What the last part of the URL's path says: `raise`, `exit`, `spin` without an await, `grow` in memory bit by bit,
+    or at one stroke (`devour`); anything else does nothing."""
 
     type = WorkerType.SCRAPE
 
@@ -74,4 +78,9 @@ class Poison:
             os._exit(1)
         while deed == "spin":
             continue
+        held: list[bytes] = []
+        while deed in BITES:
+            held.append(b"x" * BITES[deed])
+            if deed == "grow":
+                await asyncio.sleep(GROWTH_PAUSE_S)
         return ScrapeResult(pages=[], failed=[])

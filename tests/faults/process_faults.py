@@ -31,7 +31,7 @@ def worker_killed(rig: Rig, load: Load, figures: Figures) -> str:
 def workers_killed_on(rig: Rig, load: Load, _: Figures) -> str:
     """The same without waiting for anything to recover: each worker dies again soon after it is back."""
     rig.submit(debates(load.tasks), "load")
-    rig.wait_running(load.tasks, 60.0)
+    rig.wait_running(500, 60.0)
     held = 0
     for number in range(load.faults):
         victim = rig.services[f"worker-{number % 2 + 1}"]

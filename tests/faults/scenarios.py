@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.breaking_points import POINTS
 from tests.faults.loads import Load
-from tests.faults.poisons import poison_agents
+from tests.faults.poisons import memory_hogs, poison_agents
 from tests.faults.process_faults import (
     api_killed,
     dies_at_a_point,
@@ -65,7 +65,8 @@ FEW_SLOTS = {"MAX_CONCURRENT_TASKS": "40"}
 
 SCENARIOS = (
     Scenario("worker SIGKILL", worker_killed, Load(300, 10.0, 1), Load(40, 3.0, 2), setup=TWO_WORKERS),
-    Scenario("500 agents, SIGKILLs", workers_killed_on, Load(500, 20.0, 10), None, 300.0, TWO_WORKERS),
+    Scenario("500 agents, SIGKILLs", workers_killed_on, Load(1000, 20.0, 10), None, 300.0,
+        setup=Setup(workers=2, settings={"MAX_CONCURRENT_TASKS": "256"})),
     *(
         Scenario(
             f"SIGKILL {point.replace('-', ' ')}",
@@ -101,6 +102,10 @@ SCENARIOS = (
     Scenario("API SIGKILL", api_killed, Load(200, 1.0, 4)),
     Scenario("two of each", two_of_each, Load(200, 2.0, 5), setup=Setup(background=2)),
     Scenario("poison agents", poison_agents, Load(30, 3.0, 2), setup=Setup(workers=2, module=ORDERED.module)),
+    Scenario(
+        "memory hogs", memory_hogs, Load(60, 5.0, 2),
+        setup=Setup(workers=2, module=ORDERED.module, settings={"WORKER_MAX_MEMORY_MB": "300"}),
+    ),
 )  # fmt: skip
 
 

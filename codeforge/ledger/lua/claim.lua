@@ -1,4 +1,5 @@
--- ARGV: id, worker, claim id, '1' when the worker can run a suspect alone now. Answers {'claimed', row (HGETALL), journal (HGETALL)}, {'nothing'} or {'no_lease'}.
+-- ARGV: id, worker, claim id, the numbers of crashes of suspects that the worker can run now, as one word.
+-- Answers {'claimed', row (HGETALL), journal (HGETALL)}, {'nothing'} or {'no_lease'}.
 local id, worker, claim = ARGV[1], ARGV[2], ARGV[3]
 local now = now_ms()
 local lease = redis.call('ZSCORE', 'cf:lease', worker)
@@ -13,7 +14,8 @@ end
 local queued_at = worker_type and redis.call('ZSCORE', 'cf:queued:' .. worker_type, id)
 if state ~= 'queued' or not queued_at then return {'nothing'} end
 -- A suspect that would only wait in the worker stays in the queue: its time runs from the claim.
-if ARGV[4] ~= '1' and redis.call('HGET', key, 'solo') == '1' then return {'nothing'} end
+local crashes = math.min(tonumber(redis.call('HGET', key, 'crashes') or 0), ALONE)
+if crashes >= SUSPECT and not string.find(ARGV[4], crashes, 1, true) then return {'nothing'} end
 if turned_back(id, now) then return {'nothing'} end
 
 redis.call('HINCRBY', key, 'fence', 1)

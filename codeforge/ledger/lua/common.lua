@@ -1,4 +1,4 @@
--- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS and COMPANY_CRASHES (keys.py) and appends the script's own text.
+-- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, SUSPECT and ALONE (keys.py) and appends the script's own text.
 -- Client JSON is carried as text: cjson would turn [] into {}. It is used to escape single strings only.
 
 local function now_ms()

@@ -28,6 +28,17 @@ local function set_error(id, code, message, retryable)
   redis.call('HSET', task_key(id), 'error_code', code, 'error_message', message, 'error_retryable', retryable)
 end
 
+-- The process that ran the task broke with others aboard, which says nothing about any one of them: the attempt costs
+-- nothing. Answers how often that has happened to the task by now.
+local function crash_in_company(id)
+  redis.call('HINCRBY', task_key(id), 'attempts', -1)
+  return redis.call('HINCRBY', task_key(id), 'crashes', 1)
+end
+
+local function tell_of_crash(id, attempt, crashes)
+  event(id, 'worker_lost', string.format('{"state":"queued","attempt":%s,"crashes_in_company":%d}', attempt, crashes))
+end
+
 -- Appends to the reasons of the attempts: JSON objects with commas between. An attempt that costs nothing has none.
 local function note_reason(id, attempt, code, message, now)
   local reason = string.format('{"attempt":%s,"code":%s,"message":%s,"at":%.0f}',

@@ -4,24 +4,25 @@ local limit, partitions = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = now_ms()
 local taken, dead, left = 0, 0, limit
 
--- A process that dies with many tasks aboard says nothing about any one of them: their attempts cost nothing. A task
--- that was aboard of COMPANY_CRASHES of them runs alone from then on, and only a crash alone counts.
+-- Only a crash alone counts as an attempt. A suspect ran in a child of the worker, which did not die of it: what its
+-- child dies of, the worker itself tells.
 local function take_back(id, alone)
   local key = task_key(id)
-  local row = redis.call('HMGET', key, 'type', 'tenant', 'attempts', 'max_attempts', 'cancel')
+  local row = redis.call('HMGET', key, 'type', 'tenant', 'attempts', 'max_attempts', 'cancel', 'crashes')
   count('attempts:' .. row[1] .. ':worker_lost')
   if row[5] == '1' then
     set_error(id, 'cancelled', 'cancelled by the client', '0')
     terminate(id, 'cancelled', now, partitions)
     return
   end
-  local crashes = 0
-  if alone then
+  local crashes = tonumber(row[6] or 0)
+  if crashes >= SUSPECT then
+    redis.call('HINCRBY', key, 'attempts', -1)
+    alone = false
+  elseif alone then
     note_reason(id, row[3], 'worker_lost', 'the worker stopped answering while it ran this task alone', now)
   else
-    redis.call('HINCRBY', key, 'attempts', -1)
-    crashes = redis.call('HINCRBY', key, 'crashes', 1)
-    if crashes >= COMPANY_CRASHES then redis.call('HSET', key, 'solo', 1) end
+    crashes = crash_in_company(id)
   end
   if alone and tonumber(row[3]) >= tonumber(row[4]) then
     set_error(id, 'worker_lost', 'the worker stopped answering while it ran the last attempt', '1')
@@ -31,7 +32,7 @@ local function take_back(id, alone)
   end
   redis.call('HSET', key, 'worker', '')
   enqueue(id, now)
-  event(id, 'worker_lost', string.format('{"state":"queued","attempt":%s,"crashes_in_company":%d}', row[3], crashes))
+  tell_of_crash(id, row[3], crashes)
   release(row[2], now)
   taken = taken + 1
 end

@@ -11,7 +11,7 @@ redis.call('HSET', key, 'attempts', 0, 'stored', 0)
 -- An outcome is known by its fence: one that is still in the outbox must not pass for the next.
 redis.call('HINCRBY', key, 'fence', 1)
 redis.call('HDEL', key, 'cancel', 'claim', 'error_code', 'error_message', 'error_retryable', 'started_at',
-  'finished_at', 'result', 'progress', 'reasons', 'crashes', 'solo')
+  'finished_at', 'result', 'progress', 'reasons', 'crashes')
 for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
 redis.call('ZREM', 'cf:dead:' .. row[3], id)
 enqueue(id, now)

@@ -2,5 +2,5 @@
 -- Answers 1, or 0 for a stale claim.
 local id = ARGV[1]
 if not owns(id, ARGV[2], ARGV[3]) then return 0 end
-redis.call('HSET', task_key(id), 'solo', 1)
+redis.call('HSET', task_key(id), 'crashes', ALONE)
 return 1

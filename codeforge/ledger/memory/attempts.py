@@ -6,7 +6,7 @@ from dataclasses import asdict
 import orjson
 
 from codeforge.errors import StaleClaim
-from codeforge.ledger.keys import MAX_PER_CALL
+from codeforge.ledger.keys import ALONE, COMPANY, MAX_PER_CALL, SUSPECT
 from codeforge.ledger.memory.places import MemoryPlaces
 from codeforge.ledger.memory.state import Row
 from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
@@ -18,7 +18,9 @@ HANDED_BACK = ":handed_back"
 class MemoryAttempts(MemoryPlaces):
     """Leases, claims, and the writes of a running task."""
 
-    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
+    async def claim(
+        self, task_id: str, worker: str, claim_id: str, *, room: Collection[int] = COMPANY
+    ) -> ClaimedTask | None:
         """See `Ledger.claim`."""
         await self._reached()
         now = self.now_ms()
@@ -29,7 +31,8 @@ class MemoryAttempts(MemoryPlaces):
             return None
         if row.task.state is TaskState.RUNNING and row.claim_id == claim_id:
             return _claimed(row)
-        if row.task.solo and not solo:
+        crashes = min(row.task.crashes, ALONE)
+        if crashes >= SUSPECT and crashes not in room:
             return None
         queued_at = self.queued[row.task.type].get(task_id)
         if queued_at is None or self._turned_back(row):
@@ -71,7 +74,7 @@ class MemoryAttempts(MemoryPlaces):
     async def suspect(self, claim: Claim) -> None:
         """See `Ledger.suspect`."""
         await self._reached()
-        self._owned(claim).set(solo=True)
+        self._owned(claim).set(crashes=ALONE)
 
     async def emit(self, claim: Claim, kind: str, data: bytes) -> None:
         """See `Ledger.emit`."""
@@ -120,7 +123,7 @@ class MemoryAttempts(MemoryPlaces):
         self._open_gates()
         return row.task.state
 
-    async def hand_back(self, claim: Claim) -> None:
+    async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:
         """See `Ledger.hand_back`."""
         await self._reached()
         row = self._row(claim.task_id)
@@ -128,14 +131,18 @@ class MemoryAttempts(MemoryPlaces):
             return  # the same call again, because its answer was lost
         row = self._owned(claim)
         row.ended_by = claim.claim_id + HANDED_BACK
-        row.set(attempts=row.task.attempts - 1)
-        self.counters[f"attempts:{row.task.type}:handed_back"] += 1
+        attempt = row.task.attempts
+        row.set(attempts=attempt - 1, crashes=row.task.crashes + crashed)
+        self.counters[f"attempts:{row.task.type}:{'worker_lost' if crashed else 'handed_back'}"] += 1
         if row.cancelled:  # the next worker would not hear of the cancellation
             self._terminate(row, TaskState.CANCELLED, TaskFailure("cancelled", "cancelled by the client", False))
             return
         row.worker = ""
         self._enqueue(row)
-        self._event(row, "handed_back", {"state": "queued"})
+        if crashed:
+            self._tell_of_crash(row, attempt)
+        else:
+            self._event(row, "handed_back", {"state": "queued"})
         self._open_gates()
 
     async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:

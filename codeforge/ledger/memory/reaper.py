@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from codeforge.ledger.keys import COMPANY_CRASHES, MAX_PER_CALL
+from codeforge.ledger.keys import MAX_PER_CALL, SUSPECT
 from codeforge.ledger.memory.places import MemoryPlaces
 from codeforge.ledger.memory.state import Row, oldest
 from codeforge.ledger.port import ReapReport
@@ -107,7 +107,9 @@ class MemoryReaper(MemoryPlaces):
         if row.cancelled:
             self._terminate(row, TaskState.CANCELLED, TaskFailure("cancelled", "cancelled by the client", False))
             return row.task.state
-        if alone:
+        if task.crashes >= SUSPECT:  # it ran in a child of the worker, which did not die of it
+            row.set(attempts=task.attempts - 1)
+        elif alone:
             message = "the worker stopped answering while it ran this task alone"
             self._note_reason(row, TaskFailure("worker_lost", message, True))
             if task.attempts >= task.max_attempts:
@@ -115,13 +117,10 @@ class MemoryReaper(MemoryPlaces):
                 self._terminate(row, TaskState.DEAD, TaskFailure("worker_lost", message, True))
                 return row.task.state
         else:
-            row.crashes += 1
-            row.set(attempts=task.attempts - 1, solo=task.solo or row.crashes >= COMPANY_CRASHES)
+            row.set(attempts=task.attempts - 1, crashes=task.crashes + 1)
         row.worker = ""
         self._enqueue(row)
-        crashes = 0 if alone else row.crashes
-        event = {"state": "queued", "attempt": task.attempts, "crashes_in_company": crashes}
-        self._event(row, "worker_lost", event)
+        self._tell_of_crash(row, task.attempts)
         self._open_gates()
         return row.task.state
 

@@ -45,7 +45,6 @@ class Row:
     ended_by: str = ""
     cancelled: bool = False
     rings: int = 0
-    crashes: int = 0
     rung_at: int | None = None
     place: str = ""
     queued_at: int = 0
@@ -160,6 +159,10 @@ class MemoryState:
         """Why an attempt that counts ended without success."""
         reason = {"attempt": row.task.attempts, "code": failure.code, "message": failure.message, "at": self.now_ms()}
         row.set(reasons=orjson.dumps([*orjson.loads(row.task.reasons), reason]))
+
+    def _tell_of_crash(self, row: Row, attempt: int) -> None:
+        event = {"state": "queued", "attempt": attempt, "crashes_in_company": row.task.crashes}
+        self._event(row, "worker_lost", event)
 
     def _row(self, task_id: str) -> Row | None:
         row = self.rows.get(task_id)

@@ -135,8 +135,7 @@ class MemoryTasks(MemoryPlaces):
         row.outbox_bytes = None  # an entry of the earlier outcome may still wait; it is not projected any more
         row.set(attempts=0, stored=False, error=None, started_at=None, finished_at=None, result=None, progress=None)
         # An outcome is known by its fence: one that is still in the outbox must not pass for the next.
-        row.set(fence=row.task.fence + 1, reasons=b"[]", solo=False)
-        row.crashes = 0
+        row.set(fence=row.task.fence + 1, reasons=b"[]", crashes=0)
         self.dead[row.task.type].pop(task_id, None)
         self._enqueue(row)
         self.counters[f"replayed:{row.task.type}"] += 1

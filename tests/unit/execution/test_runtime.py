@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from codeforge.agent import AgentContext, SearchReply
 from codeforge.errors import LedgerUnavailable
 from codeforge.execution.runtime import WorkerRuntime
-from codeforge.execution.solo import SoloRunner
+from codeforge.execution.suspects import SuspectRunner
+from codeforge.ledger.keys import ALONE, COMPANY
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask, WorkerRecord
@@ -72,7 +73,7 @@ class Worker:
             self.bench.ledger,
             self.bench.runner,
             agents,
-            solo=SoloRunner(self.bench.ledger, [sys.executable, "-c", "raise SystemExit(3)"]),
+            suspects=SuspectRunner(self.bench.ledger, [sys.executable, "-c", "raise SystemExit(3)"]),
             lease=self.lease,
             keeper=keeper,
             close=close,
@@ -188,8 +189,10 @@ class SlowClaim(MemoryLedger):
         super().__init__()
         self.claimed, self.answer = asyncio.Event(), asyncio.Event()
 
-    async def claim(self, task_id: str, worker: str, claim_id: str, *, solo: bool = True) -> ClaimedTask | None:
-        claimed = await super().claim(task_id, worker, claim_id, solo=solo)
+    async def claim(
+        self, task_id: str, worker: str, claim_id: str, *, room: Collection[int] = COMPANY
+    ) -> ClaimedTask | None:
+        claimed = await super().claim(task_id, worker, claim_id, room=room)
         self.claimed.set()
         await self.answer.wait()
         return claimed
@@ -277,7 +280,7 @@ async def test_worker_without_a_renewed_lease_claims_nothing(worker: Worker) -> 
 async def test_suspect_runs_in_a_process_of_its_own(worker: Worker) -> None:
     task = new_task(input=INPUT, max_attempts=1)
     await worker.bench.ledger.submit([task])
-    worker.bench.ledger.rows[task.id].set(solo=True)
+    worker.bench.ledger.rows[task.id].set(crashes=ALONE)
     await worker.runtime.run(task.id)
     assert not worker.entered.is_set()
     assert await worker.state(task.id) is TaskState.DEAD
@@ -293,7 +296,7 @@ async def test_rescue_hands_back_all_but_the_blocker(worker: Worker) -> None:
     await runtime._rescue(blocker)
     rows = worker.bench.ledger.rows
     assert (rows[other].task.state, rows[other].task.attempts) == (TaskState.QUEUED, 0)
-    assert (rows[blocker].task.state, rows[blocker].task.solo) == (TaskState.RUNNING, True)
+    assert (rows[blocker].task.state, rows[blocker].task.crashes) == (TaskState.RUNNING, ALONE)
     await runtime.stop()
 
 
@@ -304,3 +307,19 @@ async def test_worker_that_has_grown_too_large_asks_to_drain(worker: Worker) -> 
     async with asyncio.timeout(10):
         await asked.wait()
     await runtime.stop()
+
+
+async def test_drain_for_memory_counts_against_all_aboard_and_costs_no_attempt() -> None:
+    worker = Worker()
+    asked = asyncio.Event()
+    worker.runtime = worker.made(max_memory_mb=1, on_death=asked.set)
+    await worker.runtime.start(1)
+    task_id, run = await worker.running()
+    async with asyncio.timeout(10):
+        await asked.wait()
+    worker.opened.set()
+    await worker.runtime.drain(5)
+    await run
+    task = worker.bench.ledger.rows[task_id].task
+    assert (task.state, task.attempts, task.crashes) == (TaskState.QUEUED, 0, 1)
+    await worker.runtime.stop()
