@@ -14,6 +14,9 @@ RING_GRACE_MS = 3_000
 """How long a task waits before its message counts as lost; doubles with each ring."""
 
 RING_LONGEST_MS = 60_000
+RING_SUSPECT_MS = 10_000
+"""The longest pause for suspects: their places are few, and are free again soon."""
+
 OVERDUE_GRACE_MS = 10_000
 """How long past its time a task may run before the reaper ends it for its worker."""
 
@@ -61,7 +64,8 @@ class RedisReaperLedger:
                     "reap_overdue", [worker_type.value, limit, OVERDUE_GRACE_MS, self._partitions]
                 )
             promoted += await self._scripts.run("promote", [worker_type.value, limit])
-            rung += await self._scripts.run("ring_missing", [worker_type.value, limit, RING_GRACE_MS, RING_LONGEST_MS])
+            pauses = [RING_GRACE_MS, RING_LONGEST_MS, RING_SUSPECT_MS]
+            rung += await self._scripts.run("ring_missing", [worker_type.value, limit, *pauses])
         if judging:
             taken, dead = await self._scripts.run("reap_leases", [limit, self._partitions])
         released = await self._scripts.run("open_gates", [limit])

@@ -92,6 +92,10 @@ class LedgerEngine(ABC):
         """The scrape task was queued, and rung for, long ago."""
 
     @abstractmethod
+    async def rung_often(self, task_id: str, ago_ms: int) -> None:
+        """The scrape task was rung for ten times, so long ago the last time."""
+
+    @abstractmethod
     async def overdue(self, task_id: str) -> None:
         """The scrape task should have ended long ago."""
 
@@ -175,6 +179,11 @@ class LedgerServer(LedgerEngine):
     async def age_in_queue(self, task_id: str) -> None:
         await self.redis.hset(keys.task(task_id), "rung_at", LONG_AGO_MS)
         await self.redis.zadd(keys.queued(WorkerType.SCRAPE), {task_id: LONG_AGO_MS})
+
+    async def rung_often(self, task_id: str, ago_ms: int) -> None:
+        seconds, _ = await self.redis.time()
+        await self.age_in_queue(task_id)
+        await self.redis.hset(keys.task(task_id), mapping={"rings": 10, "rung_at": seconds * 1000 - ago_ms})
 
     async def overdue(self, task_id: str) -> None:
         await self.redis.zadd(keys.running(WorkerType.SCRAPE), {task_id: LONG_AGO_MS})
@@ -278,6 +287,11 @@ class MemoryLedgerEngine(LedgerEngine):
     async def age_in_queue(self, task_id: str) -> None:
         self.memory.rows[task_id].rung_at = LONG_AGO_MS
         self.memory.queued[WorkerType.SCRAPE][task_id] = LONG_AGO_MS
+
+    async def rung_often(self, task_id: str, ago_ms: int) -> None:
+        await self.age_in_queue(task_id)
+        row = self.memory.rows[task_id]
+        row.rings, row.rung_at = 10, self.memory.now_ms() - ago_ms
 
     async def overdue(self, task_id: str) -> None:
         self.memory.running[WorkerType.SCRAPE][task_id] = LONG_AGO_MS

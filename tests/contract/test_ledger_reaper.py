@@ -114,6 +114,17 @@ async def test_lost_messages_are_rung_again_and_present_ones_are_not(cf: LedgerE
     assert {message.task_id for message in await cf.messages("scrape")} == {task.id for task in tasks}
 
 
+async def test_suspect_for_which_no_place_was_free_is_rung_for_again_soon(cf: LedgerEngine) -> None:
+    suspect, other = await cf.submitted(), await cf.submitted()
+    for task in (suspect, other):
+        for _ in range(SUSPECT):
+            await cf.ledger.hand_back((await cf.claimed(task.id)).claim, crashed=task is suspect)
+        await cf.rung_often(task.id, ago_ms=20_000)
+    await cf.lose_messages("scrape")
+    await cf.reaper.reap()
+    assert [message.task_id for message in await cf.messages("scrape")] == [suspect.id]
+
+
 async def test_overdue_task_ends_as_timeout_without_its_worker(cf: LedgerEngine) -> None:
     task = await cf.submitted()
     claimed = await cf.claimed(task.id)

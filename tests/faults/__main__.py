@@ -1,4 +1,5 @@
-"""Runs the fault suite and prints its table: `python -m tests.faults [--only TEXT] [--short] [--report FILE]`.
+"""Runs the fault suite and prints its table: `python -m tests.faults [--only TEXT] [--short] [--report FILE]`;
+with `--cost` it measures what the ledger costs a task instead.
 
 The report replaces what stands between the two marks in the file. The exit code is 1 when a figure that must be zero
 is not.
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import psutil
 
+from tests.faults.cost import TASKS, table
 from tests.faults.rig import LEASE_S
 from tests.faults.scenarios import SCENARIOS, Scenario, recovery
 from tests.faults.verdict import Figures
 
 BEGIN, END = "<!-- begin of the measured table -->", "<!-- end of the measured table -->"
+COST_BEGIN, COST_END = "<!-- begin of the cost -->", "<!-- end of the cost -->"
 HEAD = (
     "scenario", "faults injected", "accepted", "gone in the window", "ended", "lost", "second results",
     "rows predicted / found", "points", "missing, unexpected, duplicate", "model calls", "repeated though journaled",
@@ -53,9 +56,18 @@ def report(path: Path, lines: list[tuple[str, ...]]) -> None:
     kept = {line.split(" | ")[0]: line for line in before.splitlines()}
     kept |= {f"| {cells[0]}": "| " + " | ".join(cells) + " |" for cells in lines}
     ours = [kept[f"| {scenario.name}"] for scenario in SCENARIOS if f"| {scenario.name}" in kept]
-    table = "\n".join(["| " + " | ".join(cells) + " |" for cells in (HEAD, ("---",) * len(HEAD))] + ours)
-    measured = f"Machine: {machine()}. Lease: {LEASE_S} s.\n\n{table}"
+    lines_of = "\n".join(["| " + " | ".join(cells) + " |" for cells in (HEAD, ("---",) * len(HEAD))] + ours)
+    measured = f"Machine: {machine()}. Lease: {LEASE_S} s.\n\n{lines_of}"
     path.write_text(f"{head}{BEGIN}\n{measured}\n{END}{tail}")
+
+
+def report_cost(path: Path | None) -> None:
+    """Measures what the ledger costs; prints it, and puts it between the marks."""
+    text = "\n".join([f"Machine: {machine()}. {TASKS} tasks each.", "", *table()])
+    say(text)
+    if path is not None:
+        head, _, rest = path.read_text().partition(COST_BEGIN)
+        path.write_text(f"{head}{COST_BEGIN}\n{text}\n{COST_END}{rest.partition(COST_END)[2]}")
 
 
 def main() -> None:
@@ -64,7 +76,11 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only scenarios whose name holds this text")
     parser.add_argument("--short", action="store_true", help="the small loads of the run in CI")
     parser.add_argument("--report", type=Path, help="write the table into this file")
+    parser.add_argument("--cost", action="store_true", help="only measure what the ledger costs a task")
     options = parser.parse_args()
+    if options.cost:
+        report_cost(options.report)
+        return
     lines: list[tuple[str, ...]] = []
     broken = 0
     for scenario in SCENARIOS:

@@ -13,7 +13,7 @@ from typing import Any
 
 import workers.agents
 import workers.suspects
-from codeforge.agent import Agent, AgentContext
+from codeforge.agent import Agent, AgentContext, Message, ModelRequest
 from codeforge.inputs import ScrapeInput
 from codeforge.ledger.redis import RedisLedger
 from codeforge.results import ScrapeResult
@@ -65,7 +65,7 @@ def _around(method: Callable[..., Awaitable[Any]], before: str = "", after: str 
 
 class Poison:
     """What the last part of the URL's path says: `raise`, `exit`, `spin` without an await, `grow` in memory bit by bit,
-    or at one stroke (`devour`); anything else does nothing."""
+    or at one stroke (`devour`), `call` a model three times; anything else does nothing."""
 
     type = WorkerType.SCRAPE
 
@@ -78,6 +78,8 @@ class Poison:
             os._exit(1)
         while deed == "spin":
             continue
+        for number in range(3 if deed == "call" else 0):
+            await ctx.model(f"call {number}", ModelRequest(messages=[Message(role="user", content="Go on.")]))
         held: list[bytes] = []
         while deed in BITES:
             held.append(b"x" * BITES[deed])

@@ -6,7 +6,7 @@ from codeforge.ledger.keys import MAX_PER_CALL, SUSPECT
 from codeforge.ledger.memory.places import MemoryPlaces
 from codeforge.ledger.memory.state import Row, oldest
 from codeforge.ledger.port import ReapReport
-from codeforge.ledger.reaper import OUTAGE_GAP_MS, OVERDUE_GRACE_MS, RING_GRACE_MS, RING_LONGEST_MS
+from codeforge.ledger.reaper import OUTAGE_GAP_MS, OVERDUE_GRACE_MS, RING_GRACE_MS, RING_LONGEST_MS, RING_SUSPECT_MS
 from codeforge.task import TaskFailure, TaskState
 from codeforge.worker_types import Priority, WorkerType, queue_name
 
@@ -77,7 +77,7 @@ class MemoryReaper(MemoryPlaces):
             row = self._row(task_id)
             if row is None:
                 del queued[task_id]
-            elif now - (row.rung_at or 0) >= min(RING_LONGEST_MS, RING_GRACE_MS * 2**row.rings):
+            elif now - (row.rung_at or 0) >= min(_longest_pause(row), RING_GRACE_MS * 2**row.rings):
                 self._ring_for(row)
                 rung += 1
         return rung
@@ -138,3 +138,7 @@ class MemoryReaper(MemoryPlaces):
                 del places[task_id]
             gone += len(expired)
         return gone
+
+
+def _longest_pause(row: Row) -> int:
+    return RING_SUSPECT_MS if row.task.crashes >= SUSPECT else RING_LONGEST_MS
