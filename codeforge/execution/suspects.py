@@ -66,7 +66,8 @@ def read_order(line: bytes) -> str | tuple[str, WorkerType, str, str]:
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How a child was done with an attempt. `code` is its exit code when it died with the attempt and `aboard - 1`
-    others in it; 0 when it handed in, or handed back. `overtime`: it hung for too long with this one alone."""
+    others in it; 0 when it handed in, or handed back. `overtime`: it hung for too long with this one alone, or never
+    came to run it."""
 
     code: int = 0
     aboard: int = 1
@@ -144,6 +145,8 @@ class Group:
             async with asyncio.timeout(claimed.task.timeout_s + OVERTIME_S):
                 return await asyncio.shield(ended)
         except TimeoutError:
+            if self._child is None:  # all its time went by without a free place
+                return Ending(overtime=True)
             alone = len(self._members) == 1
             self._kill()
             ending = await ended
@@ -240,7 +243,7 @@ def _outcome(claimed: ClaimedTask, control: AttemptControl, ending: Ending) -> O
     if control.stopping:
         return None
     if ending.overtime:
-        message = f"the task ran longer than its timeout_s of {task.timeout_s}, and had to be killed"
+        message = f"the task ran longer than its timeout_s of {task.timeout_s}, and was given up"
         return Outcome("failed", error=TaskFailure("timeout", message, False))
     if ending.code == 0 or ending.aboard > 1:
         return None

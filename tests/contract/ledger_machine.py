@@ -207,6 +207,18 @@ class LedgerMachine(RuleBasedStateMachine):
             self.cancel(claim.task_id)
             self._accepted(task, claim, what, "a")
 
+    @rule(target=claims, claim=claims, what=st.sampled_from(("hand_back", "crash", "failed")), room=ROOMS)
+    def end_a_suspect(self, claim: Claim, what: str, room: Sequence[int]) -> Any:
+        """One that kept its process from working waits for a place of its own; a replay is no suspect any more."""
+        task = self._model.tasks[claim.task_id]
+        if task.claim != claim:
+            return multiple()
+        self._accepted(task, claim, "suspect", "a")
+        self._accepted(task, claim, what, "a")
+        if what == "failed":
+            self.replay(claim.task_id)
+        return self.claim(claim.task_id, claim.worker, room)
+
     @rule(claim=claims, detail=st.sampled_from(("claim id", "next fence", "fence before")))
     def forge(self, claim: Claim, detail: str) -> None:
         """A claim that differs from a given one in a detail."""

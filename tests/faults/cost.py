@@ -167,9 +167,9 @@ def _rung(rig: Rig) -> None:
     """Messages that want a result, put into the queue as a client of Celery's does."""
     prefix = f"plain{time.monotonic_ns()}"
     bodies = [ring(f"{prefix}-{n}", WorkerType.SCRAPE, Priority.NORMAL) for n in range(TASKS)]
-    for message in bodies:
-        wanted = message.body.replace(b'"ignore_result":true', b'"ignore_result":false')
-        rig.redis.lpush(message.queue, wanted)
+    with rig.engines.client() as client:
+        for message in bodies:
+            client.lpush(message.queue, message.body.replace(b'"ignore_result":true', b'"ignore_result":false'))
     results = [f"celery-task-meta-{prefix}-{n}" for n in range(TASKS)]
     wait_until(lambda: int(rig.redis.exists(*results)) == TASKS, "all results", SETTLED_S)
     wait_until(lambda: not rig.redis.exists("unacked"), "all acknowledged", SETTLED_S)

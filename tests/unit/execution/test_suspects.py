@@ -144,6 +144,23 @@ async def test_child_that_overruns_its_time_is_killed(monkeypatch: pytest.Monkey
     assert time.monotonic() - started < 30
 
 
+async def test_suspect_whose_time_goes_by_before_a_place_is_free_ends_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("codeforge.execution.suspects.OVERTIME_S", 0.0)
+    others = Child(WAITS.format(path=str(tmp_path / "started")))
+    runs = [asyncio.create_task(others.run()) for _ in range(AT_ONCE)]
+    async with asyncio.timeout(20):
+        while others.runner.room:  # noqa: ASYNC110 - a semaphore tells nobody
+            await asyncio.sleep(0.01)
+    late = Child("", timeout_s=1)
+    late.bench, late.runner = others.bench, others.runner
+    task = await late.run()
+    assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "timeout")
+    others.stop(StopReason.DRAIN)
+    await asyncio.gather(*runs)
+
+
 async def test_child_that_hangs_with_several_aboard_is_killed_and_nobody_is_blamed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
