@@ -1,11 +1,8 @@
 """The asyncio pool in Celery's own worker: one worker that all these tests share."""
 
 import json
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery import Celery
@@ -14,6 +11,7 @@ from codeforge.broker.app import make_app
 from codeforge.broker.message import ring
 from codeforge.settings import load_settings
 from codeforge.worker_types import Priority, WorkerType
+from tests.contract.monitor import Events
 from tests.servers.celery_worker import CeleryWorker, wait_until
 from tests.servers.valkey import ValkeyServer
 
@@ -32,43 +30,6 @@ def worker(valkey_server: ValkeyServer, tmp_path_factory: pytest.TempPathFactory
         yield process
     finally:
         process.close()
-
-
-class Events:
-    """What a monitor such as Flower hears, from a listener on."""
-
-    def __init__(self, app: Celery) -> None:
-        self._app = app
-        self._seen: list[dict[str, Any]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._listen)
-
-    def __enter__(self) -> "Events":
-        self._thread.start()
-        wait_until(lambda: any(event["type"] == "worker-heartbeat" for event in self._seen), "a heartbeat event")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(5)
-
-    def of(self, task_id: str) -> list[str]:
-        """The events of a task, in order."""
-        return [event["type"] for event in list(self._seen) if event.get("uuid") == task_id]
-
-    def received(self, task_id: str) -> dict[str, Any]:
-        """Its `task-received` event."""
-        return next(e for e in list(self._seen) if e.get("uuid") == task_id and e["type"] == "task-received")
-
-    def wait(self, task_id: str, kind: str) -> None:
-        wait_until(lambda: kind in self.of(task_id), f"{kind} of {task_id}")
-
-    def _listen(self) -> None:
-        with self._app.connection_for_read() as connection:
-            receiver = self._app.events.Receiver(connection, handlers={"*": self._seen.append})
-            while not self._stop.is_set():
-                with suppress(TimeoutError):
-                    receiver.capture(limit=None, timeout=0.2, wakeup=False)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from codeforge.broker.app import make_app
 from codeforge.broker.message import ring
+from codeforge.settings import load_settings
 from codeforge.worker_types import Priority, WorkerType
+from tests.contract.monitor import Events
 from tests.servers.celery_worker import CeleryWorker, wait_until
 from tests.servers.valkey import ValkeyServer
 
@@ -70,6 +73,17 @@ def test_sigterm_stops_claiming_drains_and_exits_0(start: Start) -> None:
     assert worker.log[-1] == "stop"
     assert "run sleep-1-late" not in worker.log
     assert "Task codeforge.scrape[sleep-500-short] succeeded" in worker.output
+
+
+def test_a_monitor_hears_how_the_last_tasks_ended(start: Start, valkey: ValkeyServer) -> None:
+    worker = start(MAX_CONCURRENT_TASKS="1", DRAIN_S="5")
+    worker.wait_ready()
+    with make_app(load_settings({"REDIS_URL": valkey.url}), (WorkerType.SCRAPE,)) as app, Events(app) as events:
+        worker.send("sleep-500-last")
+        worker.wait_log("run sleep-500-last")
+        worker.signal(signal.SIGTERM)
+        assert worker.wait_exit() == 0
+        events.wait("sleep-500-last", "task-succeeded")
 
 
 def test_a_task_that_ignores_its_cancellation_does_not_keep_the_worker_alive(start: Start) -> None:
