@@ -2,21 +2,23 @@
 
 They are kept by the ledger's own scripts, so that they are exact, survive any kill, and are the same from every API
 replica (aggregate with `max`). Counter fields of `cf:stats`: `<name>:<labels>`, and for histograms
-`hist:<name>:<label>:<bucket number or sum>` in milliseconds.
+`hist:<name>:<label>:<bucket number or sum>` in milliseconds. The scripts bound the names of models; every other label
+has the values that are listed here, each of which is there from the start, as 0: the first dead task is an increase.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, SummaryMetricFamily
 from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as PrometheusExemplar
 
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
-from codeforge.ledger.port import LedgerSnapshot
-
-MAX_MODELS = 50
-"""Models that get their own label value; clients may name models, so the rest is counted together as `other`."""
+from codeforge.ledger.port import Exemplar, LedgerSnapshot
+from codeforge.task import TaskState
+from codeforge.worker_types import SPECS, WorkerType
 
 INFINITY = "+Inf"
 
@@ -24,33 +26,56 @@ INFINITY = "+Inf"
 @dataclass(frozen=True, slots=True)
 class CounterSpec:
     """One family of counters. `labels` are the parts of the field after its name, the last one split off first when
-    `model_first`, because a model's name may hold colons."""
+    `model_first`, because a model's name may hold colons. `known` are the values of each label, where all are known."""
 
     field: str
     name: str
     help: str
     labels: tuple[str, ...]
+    known: tuple[tuple[str, ...], ...] | None = None
     model_first: bool = False
 
 
+TYPES = tuple(worker_type.value for worker_type in WorkerType)
+OUTCOMES = tuple(state.value for state in TaskState if state.terminal)
+REASONS = ("succeeded", "failed", "cancelled", "retry", "timeout", "worker_lost", "handed_back")
+STORES = ("graph", "vectors", "embeddings")
+
 COUNTERS = (
-    CounterSpec("submitted", "codeforge_tasks_submitted", "Tasks accepted.", ("type",)),
-    CounterSpec("finished", "codeforge_tasks_finished", "Tasks ended, by their state.", ("type", "outcome")),
-    CounterSpec("attempts", "codeforge_task_attempts", "Attempts ended, and why.", ("type", "reason")),
-    CounterSpec("replayed", "codeforge_tasks_replayed", "Tasks run again on request.", ("type",)),
+    CounterSpec("submitted", "codeforge_tasks_submitted", "Tasks accepted.", ("type",), (TYPES,)),
+    CounterSpec("finished", "codeforge_tasks_finished", "Tasks ended.", ("type", "outcome"), (TYPES, OUTCOMES)),
+    CounterSpec(
+        "attempts", "codeforge_task_attempts", "Attempts ended, and why.", ("type", "reason"), (TYPES, REASONS)
+    ),
+    CounterSpec("replayed", "codeforge_tasks_replayed", "Tasks run again on request.", ("type",), (TYPES,)),
     CounterSpec("llm_requests", "codeforge_llm_requests", "Model calls.", ("model", "outcome"), model_first=True),
     CounterSpec("llm_tokens", "codeforge_llm_tokens", "Tokens.", ("model", "direction"), model_first=True),
     CounterSpec("llm_cost", "codeforge_llm_cost_usd", "Spent on models, in USD.", ("type", "model")),
-    CounterSpec("calls_repeated", "codeforge_llm_calls_repeated", "Calls begun by an earlier attempt too.", ("type",)),
-    CounterSpec("store_errors", "codeforge_store_errors", "Failed writes of a store.", ("store",)),
+    CounterSpec("calls_repeated", "codeforge_llm_calls_repeated", "Calls that were sent twice.", ("type",), (TYPES,)),
+    CounterSpec("leases_expired", "codeforge_leases_expired", "Workers that stopped without a word.", (), ()),
+    CounterSpec("store_errors", "codeforge_store_errors", "Failed writes of a store.", ("store",), (STORES,)),
 )
+"""`reason` is the attempt's end: one of a dead task is a `retry` too. `llm_requests` has the codes of `ModelError` as
+outcomes, and `ok`."""
 
-HISTOGRAMS = {
-    "held": ("codeforge_task_held_seconds", "From queued to let through by the caps.", "type"),
-    "wait": ("codeforge_task_queue_wait_seconds", "From queued to claimed.", "type"),
-    "duration": ("codeforge_task_duration_seconds", "From the last claim to the end.", "type"),
-    "projection": ("codeforge_projection_seconds", "Writing one batch to a store.", "store"),
-}
+
+@dataclass(frozen=True, slots=True)
+class HistogramSpec:
+    """One family of histograms: its name in the counters and outside, its label and that one's values."""
+
+    field: str
+    name: str
+    help: str
+    label: str = "type"
+    known: tuple[str, ...] = TYPES
+
+
+HISTOGRAMS = (
+    HistogramSpec("held", "codeforge_task_held_seconds", "From queued to let through by the caps."),
+    HistogramSpec("wait", "codeforge_task_queue_wait_seconds", "From queued to claimed."),
+    HistogramSpec("duration", "codeforge_task_duration_seconds", "From the last claim to the end."),
+    HistogramSpec("projection", "codeforge_projection_seconds", "Writing one batch to a store.", "store", STORES),
+)
 
 GAUGES = {
     "queued": ("codeforge_tasks_queued", "Tasks that wait to be claimed."),
@@ -63,8 +88,8 @@ GAUGES = {
 }
 
 
-class LedgerMetrics:
-    """A collector over one snapshot (`prometheus_client.registry.Collector`)."""
+class LedgerMetrics(Collector):
+    """A collector over one snapshot."""
 
     def __init__(self, snapshot: LedgerSnapshot) -> None:
         self._snapshot = snapshot
@@ -74,8 +99,8 @@ class LedgerMetrics:
         counters = self._snapshot.counters
         for spec in COUNTERS:
             yield _counter(spec, counters)
-        for field, (name, text, label) in HISTOGRAMS.items():
-            yield _histogram(name, text, label, f"hist:{field}:", counters)
+        for histogram in HISTOGRAMS:
+            yield _histogram(histogram, self._snapshot)
         yield from self._gauges()
         batch = SummaryMetricFamily("codeforge_projection_batch_size", "Tasks projected at once.")
         batch.add_metric([], int(counters.get("batch:count", 0)), counters.get("batch:tasks", 0.0))
@@ -96,6 +121,12 @@ class LedgerMetrics:
                 gauge.add_metric([worker_type.value], getattr(depth, field))
             yield gauge
         yield self._held()
+        patience = GaugeMetricFamily(
+            "codeforge_patience_seconds", "How long tasks may wait unnoticed.", labels=["type"]
+        )
+        for spec in SPECS.values():
+            patience.add_metric([spec.type.value], spec.patience_s)
+        yield patience
         yield GaugeMetricFamily(
             "codeforge_outbox_lag", "Finished tasks that await their projection.", self._snapshot.outbox_entries
         )
@@ -109,45 +140,44 @@ class LedgerMetrics:
 
 def _counter(spec: CounterSpec, counters: Mapping[str, float]) -> Metric:
     family = CounterMetricFamily(spec.name, spec.help, labels=spec.labels)
-    sums: dict[tuple[str, ...], float] = defaultdict(float)
-    models: set[str] = set()
-    for field, value in sorted(counters.items()):  # so that it is the same models everywhere that are named
+    values = dict.fromkeys(product(*spec.known), 0.0) if spec.known is not None else {}
+    for field, value in counters.items():
         name, _, rest = field.partition(":")
-        if name != spec.field:
-            continue
-        parts = rest.rsplit(":", len(spec.labels) - 1) if spec.model_first else rest.split(":", len(spec.labels) - 1)
-        sums[_bounded(spec.labels, parts, models)] += value
-    for labels, value in sums.items():
+        if name == spec.field:
+            values[_labels(spec, rest)] = value
+    for labels, value in values.items():
         family.add_metric(labels, value)
     return family
 
 
-def _bounded(names: Iterable[str], values: Iterable[str], models: set[str]) -> tuple[str, ...]:
-    labels = []
-    for name, value in zip(names, values, strict=True):
-        if name == "model" and value not in models:
-            if len(models) >= MAX_MODELS:
-                labels.append("other")
-                continue
-            models.add(value)
-        labels.append(value)
-    return tuple(labels)
+def _labels(spec: CounterSpec, text: str) -> tuple[str, ...]:
+    splits = len(spec.labels) - 1
+    if splits < 0:
+        return ()
+    return tuple(text.rsplit(":", splits) if spec.model_first else text.split(":", splits))
 
 
-def _histogram(name: str, text: str, label: str, prefix: str, counters: Mapping[str, float]) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=[label])
-    buckets: dict[str, dict[str, float]] = defaultdict(dict)
-    for field, value in counters.items():
+def _histogram(spec: HistogramSpec, snapshot: LedgerSnapshot) -> Metric:
+    family = HistogramMetricFamily(spec.name, spec.help, labels=[spec.label])
+    prefix = f"hist:{spec.field}:"
+    found: dict[str, dict[str, float]] = {who: {} for who in spec.known}
+    for field, value in snapshot.counters.items():
         if field.startswith(prefix):
             who, _, bucket = field.removeprefix(prefix).rpartition(":")
-            buckets[who][bucket] = value
-    for who, found in sorted(buckets.items()):
-        total, cumulative = 0.0, []
+            found.setdefault(who, {})[bucket] = value
+    for who, buckets in found.items():
+        total, cumulative = 0.0, list[tuple[str, float] | tuple[str, float, PrometheusExemplar]]()
         for number, bound in enumerate([*HISTOGRAM_BOUNDS_MS, None], start=1):
-            total += found.get(str(number), 0.0)
-            cumulative.append((INFINITY if bound is None else repr(bound / 1000), total))
-        family.add_metric([who], cumulative, found.get("sum", 0.0) / 1000)
+            total += buckets.get(str(number), 0.0)
+            name = INFINITY if bound is None else repr(bound / 1000)
+            exemplar = snapshot.exemplars.get(f"{spec.field}:{who}:{number}")
+            cumulative.append((name, total) if exemplar is None else (name, total, _exemplar(exemplar)))
+        family.add_metric([who], cumulative, buckets.get("sum", 0.0) / 1000)
     return family
+
+
+def _exemplar(exemplar: Exemplar) -> PrometheusExemplar:
+    return PrometheusExemplar({"trace_id": exemplar.trace_id}, exemplar.value_ms / 1000, exemplar.at_ms / 1000)
 
 
 def observed(name: str, label: str, seconds: float) -> dict[str, float]:

@@ -67,7 +67,9 @@ class Task:
     `input`, `labels`, `result` and `calls` are JSON texts, kept as the client or agent wrote them. Times are
     milliseconds since the epoch by the ledger's clock; `timeout_s` is in seconds. `fence` grows with each
     claim and never shrinks. `reasons` is a JSON array: why each attempt that counted ended without success.
-    `crashes` is how many processes broke with it and others aboard.
+    `crashes` is how many processes broke with it and others aboard. `queued_at` is when it was last due; `wait_ms` and
+    `run_ms` are how long it has waited since then, and run, in all attempts that ended. `trace` is the trace context
+    that it was submitted in (W3C traceparent).
     """
 
     id: str
@@ -93,11 +95,16 @@ class Task:
     stored: bool = False
     reasons: bytes = b"[]"
     crashes: int = 0
+    queued_at: int | None = None
+    wait_ms: int = 0
+    run_ms: int = 0
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A validated submission. `input` and `labels` are JSON texts; `delay_s` is in seconds."""
+    """A validated submission. `input` and `labels` are JSON texts; `delay_s` is in seconds; `trace` is the context
+    that it is traced in (W3C traceparent)."""
 
     id: str
     tenant: str
@@ -109,6 +116,7 @@ class NewTask:
     max_attempts: int
     delay_s: float = 0.0
     parent_id: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

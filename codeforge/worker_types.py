@@ -35,7 +35,8 @@ class WorkerTypeSpec:
 
     `timeout_s` bounds one attempt, in seconds; `needs_model` refuses submissions with
     `model_not_configured` when no model is set. A failed attempt is tried again after a random time of up to
-    `retry_base_s`, doubled with each attempt, but never more than `retry_cap_s` seconds.
+    `retry_base_s`, doubled with each attempt, but never more than `retry_cap_s` seconds. When the oldest task has
+    waited for `patience_s` seconds, operators are told.
     """
 
     type: WorkerType
@@ -43,6 +44,7 @@ class WorkerTypeSpec:
     max_timeout_s: int
     max_attempts: int
     needs_model: bool
+    patience_s: int
     retry_base_s: float = 2.0
     retry_cap_s: float = 300.0
 
@@ -50,10 +52,10 @@ class WorkerTypeSpec:
 SPECS: dict[WorkerType, WorkerTypeSpec] = {
     spec.type: spec
     for spec in (
-        WorkerTypeSpec(WorkerType.CODING, 1_800, 14_400, 3, needs_model=True),
-        WorkerTypeSpec(WorkerType.ANALYSIS, 1_800, 14_400, 3, needs_model=True),
-        WorkerTypeSpec(WorkerType.DEBATE, 1_800, 14_400, 3, needs_model=True),
-        WorkerTypeSpec(WorkerType.SCRAPE, 600, 14_400, 3, needs_model=False, retry_cap_s=60.0),
+        WorkerTypeSpec(WorkerType.CODING, 1_800, 14_400, 3, needs_model=True, patience_s=600),
+        WorkerTypeSpec(WorkerType.ANALYSIS, 1_800, 14_400, 3, needs_model=True, patience_s=600),
+        WorkerTypeSpec(WorkerType.DEBATE, 1_800, 14_400, 3, needs_model=True, patience_s=600),
+        WorkerTypeSpec(WorkerType.SCRAPE, 600, 14_400, 3, needs_model=False, patience_s=120, retry_cap_s=60.0),
     )
 }
 

@@ -1,11 +1,14 @@
 """Routes for operators and for search: queues, health, metrics."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 
 from codeforge.api.tasks import Services
 from codeforge.api.views import JsonResponse
@@ -16,6 +19,21 @@ from codeforge.worker_types import WorkerType
 CHECK_TIMEOUT_S = 2.0
 SNAPSHOT_TIMEOUT_S = 5.0
 """Shorter than Prometheus waits for a scrape by default (10 s): the process's own metrics must arrive."""
+
+
+OPENMETRICS = "application/openmetrics-text"
+
+
+class Together(Collector):
+    """Several collectors as one."""
+
+    def __init__(self, parts: Sequence[Collector]) -> None:
+        self._parts = parts
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of all of them."""
+        for part in self._parts:
+            yield from part.collect()
 
 
 def search_routes(tenant_of: Any) -> APIRouter:
@@ -70,16 +88,19 @@ def health_routes(registry: CollectorRegistry, ledger_errors: Counter) -> APIRou
         return JsonResponse(body, status_code=200 if status == "ready" else 503)
 
     @router.get("/metrics")
-    async def metrics(api: Services) -> Response:
-        """Prometheus text. While the ledger cannot be read its figures are absent, never zero."""
-        figures = b""
+    async def metrics(api: Services, accept: Annotated[str, Header()] = "") -> Response:
+        """Prometheus text, or OpenMetrics with exemplars where it is accepted. While the ledger cannot be read its
+        figures are absent, never zero."""
+        parts: list[Collector] = [registry]
         try:
             async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
-                snapshot = await api.ledger.snapshot()
-            figures = generate_latest(LedgerMetrics(snapshot))
+                parts.append(LedgerMetrics(await api.ledger.snapshot()))
         except (LedgerUnavailable, TimeoutError):
             ledger_errors.inc()
-        return Response(generate_latest(registry) + figures, media_type=CONTENT_TYPE_LATEST)
+        if OPENMETRICS in accept:
+            text = openmetrics.generate_latest(Together(parts))  # type: ignore[no-untyped-call]  # it is typed in part
+            return Response(text, media_type=openmetrics.CONTENT_TYPE_LATEST)
+        return Response(generate_latest(Together(parts)), media_type=CONTENT_TYPE_LATEST)
 
     return router
 

@@ -64,6 +64,9 @@ def task_view(task: Task, *, with_result: bool = True) -> dict[str, Any]:
         "not_before": iso(task.not_before),
         "progress": _fields(task.progress),
         "usage": _fields(task.usage),
+        "wait_s": task.wait_ms / 1000,
+        "run_s": task.run_ms / 1000,
+        "sandbox_peak_bytes": None,  # there is no sandbox yet
         "error": _fields(task.error),
         "attempt_errors": orjson.Fragment(task.reasons),
         "stored": task.stored,

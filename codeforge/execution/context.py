@@ -142,7 +142,7 @@ class LedgerContext:
 
     async def _count_failure(self, model: str, code: str) -> None:
         try:
-            await self._ledger.add_counters({f"llm_requests:{model}:{code}": 1})
+            await self._ledger.count_failed_call(model, code)
         except LedgerUnavailable:
             log.warning("model_failure_not_counted", task_id=self.task.id, code=code)
 

@@ -5,6 +5,7 @@ from codeforge.worker_types import WorkerType
 PREFIX = "cf:"
 
 STATS = f"{PREFIX}stats"
+EXEMPLARS = f"{PREFIX}exemplars"
 LEASES = f"{PREFIX}lease"
 HELD = f"{PREFIX}held"
 WORKERS = f"{PREFIX}workers"
@@ -24,6 +25,12 @@ and in the end none. One bad node, or one update that is killed at its grace, ma
 
 SUSPECT, ALONE = min(COMPANY), max(COMPANY)
 """So many crashes make a suspect, and one that runs alone."""
+
+MAX_MODELS = 50
+"""Models that are counted under their own names, the first that answered; the rest is counted together as `other`."""
+
+MAX_MODEL_NAME = 100
+"""Bytes; a longer name is counted as `other`."""
 
 MAX_EVENTS = 5_000
 """About so many events are kept of one task."""

@@ -117,15 +117,26 @@ class QueueDepth:
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A traced observation of a histogram: its value, and when it was made, in milliseconds."""
+
+    trace_id: str
+    value_ms: float
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerSnapshot:
     """Exact depths and counters at one moment. `counters` are the fields of `cf:stats`; `outbox_bytes` is what the
-    tasks in the outbox hold of inputs and results, `outbox_dead` how many letters lie in the dead-letter stream."""
+    tasks in the outbox hold of inputs and results, `outbox_dead` how many letters lie in the dead-letter stream.
+    `exemplars` are the last traced observations, by `<histogram>:<label>:<bucket number>`."""
 
     depths: Mapping[WorkerType, QueueDepth]
     outbox_entries: int
     counters: Mapping[str, float]
     outbox_bytes: int = 0
     outbox_dead: int = 0
+    exemplars: Mapping[str, Exemplar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +217,10 @@ class Ledger(Protocol):
         False when an earlier attempt had begun this step too: its answer never reached the journal, so the call may be
         paid for a second time, which is counted. Raises StaleClaim.
         """
+        ...
+
+    async def count_failed_call(self, model: str, code: str) -> None:
+        """Counts a model call that failed with this error code."""
         ...
 
     async def suspect(self, claim: Claim) -> None:

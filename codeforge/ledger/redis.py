@@ -103,6 +103,7 @@ class RedisLedger:
         for task in tasks:
             args += [task.id, task.tenant, task.type.value, task.priority.value, task.input, task.labels]
             args += [task.parent_id or "", task.timeout_s, task.max_attempts, int(task.delay_s * 1000)]
+            args.append(task.trace or "")
         return args
 
     async def get(self, tenant: str, task_id: str) -> Task:
@@ -179,6 +180,10 @@ class RedisLedger:
     async def begin_call(self, claim: Claim, name: str) -> bool:
         """See `Ledger.begin_call`."""
         return bool(await self._fenced("begin_call", claim, [name, claim.type.value]) == 1)
+
+    async def count_failed_call(self, model: str, code: str) -> None:
+        """See `Ledger.count_failed_call`."""
+        await self._scripts.run("count_failed_call", [model, code])
 
     async def suspect(self, claim: Claim) -> None:
         """See `Ledger.suspect`."""

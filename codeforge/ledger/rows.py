@@ -10,7 +10,8 @@ from codeforge.worker_types import Priority, WorkerType
 SUMMARY_FIELDS = (
     "id", "tenant", "type", "state", "priority", "labels", "parent_id", "created_at", "timeout_s", "max_attempts",
     "attempts", "fence", "not_before", "started_at", "finished_at", "progress", "input_tokens", "output_tokens", "usd",
-    "error_code", "error_message", "error_retryable", "stored", "reasons", "crashes",
+    "error_code", "error_message", "error_retryable", "stored", "reasons", "crashes", "queued_at", "wait_ms", "run_ms",
+    "trace",
 )  # fmt: skip
 """Everything of a row but its two large values."""
 
@@ -67,6 +68,10 @@ def task_of(row: Mapping[str, bytes]) -> Task:
         stored=row.get("stored") == b"1",
         reasons=b"[" + row.get("reasons", b"") + b"]",
         crashes=_int(row, "crashes") or 0,
+        queued_at=_int(row, "queued_at"),
+        wait_ms=_int(row, "wait_ms") or 0,
+        run_ms=_int(row, "run_ms") or 0,
+        trace=_text(row, "trace"),
     )
 
 

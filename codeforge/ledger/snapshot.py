@@ -6,7 +6,7 @@ import orjson
 from redis.asyncio import Redis
 
 from codeforge.ledger import keys
-from codeforge.ledger.port import LedgerSnapshot, QueueDepth
+from codeforge.ledger.port import Exemplar, LedgerSnapshot, QueueDepth
 from codeforge.ledger.scripts import answer
 from codeforge.worker_types import WorkerType
 
@@ -18,6 +18,7 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
     async with redis.pipeline(transaction=True) as pipe:
         pipe.time()
         pipe.hgetall(keys.STATS)
+        pipe.hgetall(keys.EXEMPLARS)
         pipe.hgetall(keys.WORKERS)
         pipe.hgetall(keys.HELD)
         pipe.zrange(keys.LEASES, 0, -1, withscores=True)
@@ -32,7 +33,8 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
             pipe.xlen(keys.outbox(partition))
         pipe.get(keys.OUTBOX_BYTES)
         pipe.xlen(keys.OUTBOX_DEAD)
-        (seconds, micros), stats, workers, held, leases, *rest, waiting_bytes, letters = await answer(pipe.execute())
+        replies = await answer(pipe.execute())
+    (seconds, micros), stats, examples, workers, held, leases, *rest, waiting_bytes, letters = replies
     now_ms = seconds * 1000 + micros / 1000
     slots = _slots(workers, {name for name, until in leases if until > now_ms})
     depths = {}
@@ -50,7 +52,13 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
         {name.decode(): float(value) for name, value in stats.items()},
         outbox_bytes=int(waiting_bytes or 0),
         outbox_dead=letters,
+        exemplars={name.decode(): _exemplar(text.decode()) for name, text in examples.items()},
     )
+
+
+def _exemplar(text: str) -> Exemplar:
+    trace_id, value_ms, at_ms = text.split(":")
+    return Exemplar(trace_id, float(value_ms), int(at_ms))
 
 
 def _slots(workers: dict[bytes, bytes], alive: set[bytes]) -> dict[WorkerType, list[int]]:

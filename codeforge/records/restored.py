@@ -43,6 +43,8 @@ def restored_task(node: Node) -> RestoredTask:
         started_at=_integer(props, "started_at"),
         finished_at=_integer(props, "finished_at"),
         usage=_usage(props),
+        wait_ms=_integer(props, "wait_ms") or 0,
+        run_ms=_integer(props, "run_ms") or 0,
         result=None if props.get("result") is None else str(props["result"]).encode(),
         error=_error(props),
         stored=True,

@@ -97,6 +97,8 @@ def _task_props(task: Task) -> dict[str, Scalar]:
         "input_tokens": task.usage.input_tokens,
         "output_tokens": task.usage.output_tokens,
         "usd": task.usage.usd,
+        "wait_ms": task.wait_ms,
+        "run_ms": task.run_ms,
         "error_code": task.error.code if task.error else None,
         "error_message": task.error.message[:MAX_ERROR_CHARS] if task.error else None,
         "error_retryable": task.error.retryable if task.error else None,

@@ -1,11 +1,13 @@
 """The ledger's counters as Prometheus metrics."""
 
+from itertools import product
+
 import pytest
 from prometheus_client.core import Metric
 
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
-from codeforge.ledger.port import LedgerSnapshot, QueueDepth
-from codeforge.metrics import MAX_MODELS, LedgerMetrics, observed
+from codeforge.ledger.port import Exemplar, LedgerSnapshot, QueueDepth
+from codeforge.metrics import LedgerMetrics, observed
 from codeforge.worker_types import WorkerType
 
 EMPTY = QueueDepth(0, 0, 0, 0, 0, 0, 0.0)
@@ -19,7 +21,8 @@ def families(counters: dict[str, float], depths: dict[WorkerType, QueueDepth] | 
 
 
 def values(family: Metric) -> dict[tuple[str, ...], float]:
-    return {tuple(sample.labels.values()): sample.value for sample in family.samples}
+    """What has been counted; the rest is 0."""
+    return {tuple(sample.labels.values()): sample.value for sample in family.samples if sample.value}
 
 
 def test_counters_are_told_by_their_labels() -> None:
@@ -28,6 +31,21 @@ def test_counters_are_told_by_their_labels() -> None:
     assert values(found["codeforge_tasks_finished"]) == {("scrape", "dead"): 1}
     assert values(found["codeforge_task_attempts"]) == {("coding", "worker_lost"): 2}
     assert found["codeforge_llm_requests"].samples == []
+
+
+def test_what_has_not_happened_yet_is_a_zero_whose_increase_shows() -> None:
+    found = families({})
+    for name in (
+        "codeforge_tasks_finished",
+        "codeforge_task_attempts",
+        "codeforge_store_errors",
+        "codeforge_leases_expired",
+    ):
+        assert {sample.value for sample in found[name].samples} == {0.0}
+    outcomes = {
+        (sample.labels["type"], sample.labels["outcome"]) for sample in found["codeforge_tasks_finished"].samples
+    }
+    assert outcomes == set(product(WorkerType, ("succeeded", "failed", "cancelled", "dead")))
 
 
 def test_name_of_a_model_may_hold_colons() -> None:
@@ -39,33 +57,28 @@ def test_name_of_a_model_may_hold_colons() -> None:
     assert values(found["codeforge_llm_cost_usd"]) == {("coding", "org/m:free"): 0.5}
 
 
-def test_models_over_the_limit_are_counted_together() -> None:
-    names = [f"m{n:03}" for n in range(MAX_MODELS + 10)]
-    counters = {f"llm_tokens:{name}:{way}": 1.0 for name in names for way in ("input", "output")}
-    found = values(families(counters)["codeforge_llm_tokens"])
-    assert {model for model, _ in found} == {*names[:MAX_MODELS], "other"}
-    assert found["other", "input"] == found["other", "output"] == 10
-    assert sum(found.values()) == sum(counters.values())
-
-
-def test_which_models_are_named_depends_on_no_order() -> None:
-    counters = {f"llm_requests:m{n:03}:ok": float(n) for n in range(MAX_MODELS * 2)}
-    backwards = dict(reversed(counters.items()))
-    assert values(families(counters)["codeforge_llm_requests"]) == values(families(backwards)["codeforge_llm_requests"])
-
-
 def test_histogram_is_cumulative_with_its_count_and_sum_in_seconds() -> None:
     counters = {"hist:wait:scrape:1": 2.0, "hist:wait:scrape:4": 3.0, "hist:wait:scrape:13": 1.0}
     found = families(counters | {"hist:wait:scrape:sum": 9_000_250.0})["codeforge_task_queue_wait_seconds"]
-    buckets = {sample.labels["le"]: sample.value for sample in found.samples if sample.name.endswith("_bucket")}
+    own = [sample for sample in found.samples if sample.labels["type"] == "scrape"]
+    buckets = {sample.labels["le"]: sample.value for sample in own if sample.name.endswith("_bucket")}
     bounds = [repr(bound / 1000) for bound in HISTOGRAM_BOUNDS_MS]
     assert list(buckets) == [*bounds, "+Inf"]
     assert list(buckets.values()) == [2, 2, 2, *[5] * 9, 6]
-    rest = {sample.name: sample.value for sample in found.samples if not sample.name.endswith("_bucket")}
+    rest = {sample.name: sample.value for sample in own if not sample.name.endswith("_bucket")}
     assert rest == {
         "codeforge_task_queue_wait_seconds_count": 6,
         "codeforge_task_queue_wait_seconds_sum": 9_000.25,
     }
+
+
+def test_bucket_shows_its_last_traced_observation() -> None:
+    snapshot = LedgerSnapshot(
+        {}, 0, {"hist:wait:scrape:2": 1.0}, exemplars={"wait:scrape:2": Exemplar("ab" * 16, 37.0, 5)}
+    )
+    family = {family.name: family for family in LedgerMetrics(snapshot).collect()}["codeforge_task_queue_wait_seconds"]
+    found = {sample.labels["le"]: sample.exemplar for sample in family.samples if sample.exemplar}
+    assert found == {"0.05": ({"trace_id": "ab" * 16}, 0.037, 0.005)}
 
 
 def test_histograms_of_different_names_and_labels_do_not_mix() -> None:
@@ -79,7 +92,7 @@ def test_histograms_of_different_names_and_labels_do_not_mix() -> None:
         return {
             next(iter(sample.labels.values())): sample.value
             for sample in found[name].samples
-            if sample.name.endswith("_count")
+            if sample.name.endswith("_count") and sample.value
         }
 
     assert counts("codeforge_task_queue_wait_seconds") == {"scrape": 1, "coding": 2}
@@ -110,7 +123,7 @@ def test_depths_are_gauges_of_every_type() -> None:
         "oldest_queued_seconds",
     )
     assert [values(found[f"codeforge_{name}"])["scrape",] for name in names] == [1, 2, 3, 4, 5, 6, 7.5]
-    assert [values(found[f"codeforge_{name}"])["debate",] for name in names] == [0] * 7
+    assert [values(found[f"codeforge_{name}"]).get(("debate",), 0) for name in names] == [0] * 7
     assert values(found["codeforge_outbox_lag"]) == {(): 7}
 
 

@@ -6,7 +6,7 @@ local lease = redis.call('ZSCORE', 'cf:lease', worker)
 if not lease or tonumber(lease) <= now then return {'no_lease'} end
 
 local key = task_key(id)
-local row = redis.call('HMGET', key, 'state', 'type', 'claim', 'timeout_s', 'attempts')
+local row = redis.call('HMGET', key, 'state', 'type', 'claim', 'timeout_s', 'attempts', 'trace')
 local state, worker_type = row[1], row[2]
 if state == 'running' and row[3] == claim then
   return {'claimed', redis.call('HGETALL', key), redis.call('HGETALL', 'cf:journal:' .. id)}
@@ -24,6 +24,6 @@ redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 's
 move(id, 'running', now + tonumber(row[4]) * 1000)
 redis.call('SADD', 'cf:owned:' .. worker, id)
 redis.call('SREM', 'cf:cancel:' .. worker, id)  -- it was for an earlier attempt
-observe('wait', worker_type, now - tonumber(queued_at))
+observe('wait', worker_type, now - tonumber(queued_at), row[6])
 event(id, 'running', '{"state":"running","attempt":' .. attempts .. '}')
 return {'claimed', redis.call('HGETALL', key), redis.call('HGETALL', 'cf:journal:' .. id)}

@@ -1,4 +1,5 @@
--- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, SUSPECT and ALONE (keys.py) and appends the script's own text.
+-- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, MAX_MODELS, MAX_MODEL_NAME, SUSPECT and ALONE (keys.py) and
+-- appends the script's own text.
 -- Client JSON is carried as text: cjson would turn [] into {}. It is used to escape single strings only.
 
 local function now_ms()
@@ -14,8 +15,19 @@ end
 
 local function count(field, n) redis.call('HINCRBY', 'cf:stats', field, n or 1) end
 
--- A histogram is one counter a bucket (not cumulative) and a sum, all in milliseconds.
-local function observe(name, worker_type, ms)
+-- What a model is counted as. Clients may name models, so only so many are told apart, and only such as answered;
+-- `default` is the one that nobody named.
+local function model_label(model, answered)
+  if #model > MAX_MODEL_NAME then return 'other' end
+  if model == 'default' or redis.call('SISMEMBER', 'cf:models', model) == 1 then return model end
+  if not answered or redis.call('SCARD', 'cf:models') >= MAX_MODELS then return 'other' end
+  redis.call('SADD', 'cf:models', model)
+  return model
+end
+
+-- A histogram is one counter a bucket (not cumulative) and a sum, all in milliseconds. The last observation of a bucket
+-- that was traced (`trace` is a W3C traceparent, whose flags end in 1 then) is kept as its example.
+local function observe(name, worker_type, ms, trace)
   local bucket = #BOUNDS_MS + 1
   for i = 1, #BOUNDS_MS do
     if ms <= BOUNDS_MS[i] then bucket = i break end
@@ -23,6 +35,10 @@ local function observe(name, worker_type, ms)
   local prefix = 'hist:' .. name .. ':' .. worker_type .. ':'
   count(prefix .. bucket)
   count(prefix .. 'sum', math.floor(ms))
+  if trace and string.find(trace, '[13579bdf]$') then
+    local example = string.format('%s:%.0f:%.0f', string.sub(trace, 4, 35), ms, now_ms())
+    redis.call('HSET', 'cf:exemplars', name .. ':' .. worker_type .. ':' .. bucket, example)
+  end
 end
 
 -- Rings the doorbell: LPUSH of a ready Celery message. Ids are hex, dashes and ":r<n>": safe in a gsub replacement.

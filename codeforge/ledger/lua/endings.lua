@@ -3,23 +3,24 @@
 -- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.
 local function terminate(id, state, now, partitions)
   local key = task_key(id)
-  local row = redis.call('HMGET', key, 'type', 'worker', 'started_at', 'attempts', 'tenant',
-    'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message')
-  local worker_type = row[1]
   move(id, '')
+  local row = redis.call('HMGET', key, 'type', 'worker', 'started_at', 'attempts', 'tenant',
+    'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message', 'wait_ms', 'run_ms', 'trace')
+  local worker_type = row[1]
   disown(id, row[2])
   redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '')
   if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
   count('finished:' .. worker_type .. ':' .. state)
   -- A task that has a worker runs; one that is cancelled while it waits has no duration.
-  if row[2] and row[2] ~= '' then observe('duration', worker_type, now - tonumber(row[3])) end
+  if row[2] and row[2] ~= '' then observe('duration', worker_type, now - tonumber(row[3]), row[13]) end
   local reason = 'null'
   if row[9] and row[9] ~= '' then
     reason = '{"code":' .. cjson.encode(row[9]) .. ',"message":' .. cjson.encode(row[10] or '') .. '}'
   end
   event(id, state, string.format(
-    '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"error":%s}',
-    state, row[4], row[6], row[7], row[8], reason))
+    '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"wait_s":%s,"run_s":%s,' ..
+    '"sandbox_peak_bytes":null,"error":%s}',
+    state, row[4], row[6], row[7], row[8], (row[11] or 0) / 1000, (row[12] or 0) / 1000, reason))
   await_projection(id, partitions)
   release(row[5], now)
 end

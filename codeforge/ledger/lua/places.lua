@@ -30,9 +30,10 @@ local function tally_place(place, worker_type, tenant, n)
   if place == 'held' then tally('cf:held', worker_type, n) end
 end
 
--- Puts a task into a place, and out of the one where it was. `to` is '' for a task that ended.
+-- Puts a task into a place, and out of the one where it was. `to` is '' for a task that ended. How long it waited from
+-- when it was due, and how long it ran, is added up over its attempts.
 local function move(id, to, score)
-  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'place')
+  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'place', 'queued_at', 'started_at')
   local tenant, worker_type, from = row[1], row[2], row[3]
   if not from then  -- accepted before places were kept
     for _, place in ipairs({'queued', 'delayed', 'running'}) do redis.call('ZREM', place_key(place, worker_type), id) end
@@ -44,6 +45,8 @@ local function move(id, to, score)
       redis.call('SREM', 'cf:gates', worker_type .. ':' .. tenant)
     end
   end
+  if from == 'running' then redis.call('HINCRBY', task_key(id), 'run_ms', now_ms() - tonumber(row[5])) end
+  if to == 'running' and row[4] then redis.call('HINCRBY', task_key(id), 'wait_ms', now_ms() - tonumber(row[4])) end
   if to ~= '' then
     redis.call('ZADD', place_key(to, worker_type, tenant), score, id)
     tally_place(to, worker_type, tenant, 1)
@@ -87,7 +90,7 @@ end
 
 -- Takes a waiting task as far as the gates let it go.
 local function admit(id, now)
-  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'priority', 'queued_at', 'place')
+  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'priority', 'queued_at', 'place', 'trace')
   local worker_type, place = row[2], row[5]
   local turn = RANKS[row[3]] * 1e13 + tonumber(row[4])
   if place ~= 'parked' and tenant_room(row[1], worker_type) <= 0 then
@@ -95,7 +98,7 @@ local function admit(id, now)
   elseif deployment_room(worker_type) <= 0 then
     move(id, 'parked', turn)
   else
-    if place == 'held' or place == 'parked' then observe('held', worker_type, now - tonumber(row[4])) end
+    if place == 'held' or place == 'parked' then observe('held', worker_type, now - tonumber(row[4]), row[6]) end
     move(id, 'queued', now)
     ring_for(id, now)
   end

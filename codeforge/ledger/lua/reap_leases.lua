@@ -50,6 +50,8 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', 'cf:lease', '-inf', now, 'LI
   end
   if redis.call('SCARD', 'cf:owned:' .. worker) == 0 then
     redis.call('ZREM', 'cf:lease', worker)
+    -- One that ended in order is no more among the workers.
+    if redis.call('HEXISTS', 'cf:workers', worker) == 1 then count('leases_expired') end
     redis.call('HDEL', 'cf:workers', worker)
     redis.call('DEL', 'cf:cancel:' .. worker, company)
   end

@@ -7,9 +7,10 @@ if redis.call('HSETNX', 'cf:journal:' .. id, ARGV[4], ARGV[5]) == 1 and ARGV[6] 
   redis.call('HINCRBY', task_key(id), 'input_tokens', ARGV[7])
   redis.call('HINCRBY', task_key(id), 'output_tokens', ARGV[8])
   redis.call('HINCRBYFLOAT', task_key(id), 'usd', ARGV[9])
-  count('llm_requests:' .. ARGV[11] .. ':ok')
-  count('llm_tokens:' .. ARGV[11] .. ':input', ARGV[7])
-  count('llm_tokens:' .. ARGV[11] .. ':output', ARGV[8])
-  redis.call('HINCRBYFLOAT', 'cf:stats', 'llm_cost:' .. ARGV[10] .. ':' .. ARGV[11], ARGV[9])
+  local model = model_label(ARGV[11], true)
+  count('llm_requests:' .. model .. ':ok')
+  count('llm_tokens:' .. model .. ':input', ARGV[7])
+  count('llm_tokens:' .. model .. ':output', ARGV[8])
+  redis.call('HINCRBYFLOAT', 'cf:stats', 'llm_cost:' .. ARGV[10] .. ':' .. model, ARGV[9])
 end
 return 1

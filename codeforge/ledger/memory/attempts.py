@@ -41,7 +41,7 @@ class MemoryAttempts(MemoryPlaces):
         self._cancels[worker].discard(task_id)  # it was for an earlier attempt
         row.set(state=TaskState.RUNNING, fence=row.task.fence + 1, attempts=row.task.attempts + 1, started_at=now)
         self._move(row, "running", now + row.task.timeout_s * 1000)
-        self._observe("wait", row.task.type, now - queued_at)
+        self._observe("wait", row.task, now - queued_at)
         self._event(row, "running", {"state": "running", "attempt": row.task.attempts})
         return _claimed(row)
 
@@ -56,10 +56,16 @@ class MemoryAttempts(MemoryPlaces):
             return
         row.calls.append(call)
         row.set(usage=row.task.usage + Usage(call.input_tokens, call.output_tokens, call.usd))
-        self.counters[f"llm_requests:{call.model}:ok"] += 1
-        self.counters[f"llm_tokens:{call.model}:input"] += call.input_tokens
-        self.counters[f"llm_tokens:{call.model}:output"] += call.output_tokens
-        self.counters[f"llm_cost:{row.task.type}:{call.model}"] += call.usd
+        model = self._model_label(call.model, answered=True)
+        self.counters[f"llm_requests:{model}:ok"] += 1
+        self.counters[f"llm_tokens:{model}:input"] += call.input_tokens
+        self.counters[f"llm_tokens:{model}:output"] += call.output_tokens
+        self.counters[f"llm_cost:{row.task.type}:{model}"] += call.usd
+
+    async def count_failed_call(self, model: str, code: str) -> None:
+        """See `Ledger.count_failed_call`."""
+        await self._reached()
+        self.counters[f"llm_requests:{self._model_label(model, answered=False)}:{code}"] += 1
 
     async def begin_call(self, claim: Claim, name: str) -> bool:
         """See `Ledger.begin_call`."""

@@ -35,6 +35,7 @@ class MemoryLedger(
             dict(self.counters),
             outbox_bytes=self.outbox_bytes,
             outbox_dead=len(self.letters),
+            exemplars=dict(self.exemplars),
         )
 
     def _depth(self, worker_type: WorkerType) -> QueueDepth:

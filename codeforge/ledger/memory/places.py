@@ -26,7 +26,11 @@ class MemoryPlaces(MemoryState):
         )
 
     def _move(self, row: Row, to: str, score: int = 0) -> None:
-        task = row.task
+        task, now = row.task, self.now_ms()
+        if row.place == "running":
+            row.set(run_ms=task.run_ms + now - (task.started_at or now))
+        if to == "running":
+            row.set(wait_ms=task.wait_ms + (task.started_at or now) - (task.queued_at or now))
         for place in (*WAITING, "running"):
             getattr(self, place)[task.type].pop(task.id, None)
         if to:
@@ -35,8 +39,7 @@ class MemoryPlaces(MemoryState):
 
     def _enqueue(self, row: Row) -> None:
         """It waits from now on: it is new, due, or given back."""
-        row.queued_at = self.now_ms()
-        row.set(state=TaskState.QUEUED, not_before=None)
+        row.set(state=TaskState.QUEUED, not_before=None, queued_at=self.now_ms())
         self._move(row, "")
         self._admit(row)
 
@@ -49,13 +52,13 @@ class MemoryPlaces(MemoryState):
             self._move(row, "parked", self._turn(row))
         else:
             if row.place in ("held", "parked"):
-                self._observe("held", task.type, now - row.queued_at)
+                self._observe("held", task, now - (task.queued_at or now))
             self._move(row, "queued", now)
             self._ring_for(row)
 
     @staticmethod
     def _turn(row: Row) -> int:
-        return RANKS[row.task.priority] * 10**13 + row.queued_at
+        return RANKS[row.task.priority] * 10**13 + (row.task.queued_at or 0)
 
     def _tenant_room(self, tenant: str, worker_type: WorkerType) -> int:
         cap = self.caps.running.of(tenant)
@@ -117,7 +120,7 @@ class MemoryPlaces(MemoryState):
             row.set(error=error)
         self._move(row, "")
         if row.worker and row.task.started_at is not None:
-            self._observe("duration", row.task.type, now - row.task.started_at)
+            self._observe("duration", row.task, now - row.task.started_at)
         row.worker = ""
         row.set(state=state, finished_at=now, not_before=None)
         if state is TaskState.DEAD:
@@ -134,5 +137,8 @@ def _final_event(task: Task) -> dict[str, Any]:
         "state": task.state.value,
         "attempts": task.attempts,
         "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "usd": usage.usd},
+        "wait_s": task.wait_ms / 1000,
+        "run_s": task.run_ms / 1000,
+        "sandbox_peak_bytes": None,
         "error": None if error is None else {"code": error.code, "message": error.message},
     }

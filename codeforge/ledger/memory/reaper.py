@@ -96,7 +96,8 @@ class MemoryReaper(MemoryPlaces):
         if len(lost) <= MAX_PER_CALL:
             for worker in over:
                 del self.leases[worker]
-                self.workers.pop(worker, None)
+                if self.workers.pop(worker, None):  # one that ended in order is no more among them
+                    self.counters["leases_expired"] += 1
                 self._cancels.pop(worker, None)
                 self._in_company.discard(worker)
         return taken, dead

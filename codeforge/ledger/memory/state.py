@@ -12,9 +12,9 @@ import orjson
 
 from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.ledger.admission import NO_CAPS, Caps
-from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
+from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_MODEL_NAME, MAX_MODELS
 from codeforge.ledger.outbox_port import DeadLetter
-from codeforge.ledger.port import WorkerRecord
+from codeforge.ledger.port import Exemplar, WorkerRecord
 from codeforge.ledger.retention import Retention
 from codeforge.task import Claim, ModelCall, Task, TaskEvent, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
@@ -47,7 +47,6 @@ class Row:
     rings: int = 0
     rung_at: int | None = None
     place: str = ""
-    queued_at: int = 0
     expires_at: int | None = None
     key: tuple[str, str] | None = None
     outbox_bytes: int | None = None
@@ -122,6 +121,8 @@ class MemoryState:
         self.dead: Places = {worker_type: {} for worker_type in WorkerType}
         self.messages: defaultdict[str, list[Message]] = defaultdict(list)
         self.counters: defaultdict[str, float] = defaultdict(float)
+        self.exemplars: dict[str, Exemplar] = {}
+        self.models: set[str] = set()
         self.leases: dict[str, int] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self.outbox: list[list[Entry]] = [[] for _ in range(partitions)]
@@ -196,12 +197,21 @@ class MemoryState:
         row.events.append(TaskEvent(self._stream_id(), kind, data))
         self._wake()
 
-    def _observe(self, name: str, worker_type: WorkerType, ms: int) -> None:
+    def _model_label(self, model: str, *, answered: bool) -> str:
+        """What a model is counted as."""
+        if answered and len(self.models) < MAX_MODELS and len(model.encode()) <= MAX_MODEL_NAME:
+            self.models.add(model)
+        return model if model in self.models or model == "default" else "other"
+
+    def _observe(self, name: str, task: Task, ms: int) -> None:
+        worker_type = task.type
         bucket = next(
             (n for n, bound in enumerate(HISTOGRAM_BOUNDS_MS, 1) if ms <= bound), len(HISTOGRAM_BOUNDS_MS) + 1
         )
         self.counters[f"hist:{name}:{worker_type}:{bucket}"] += 1
         self.counters[f"hist:{name}:{worker_type}:sum"] += ms
+        if task.trace is not None and int(task.trace[-2:], 16) & 1:
+            self.exemplars[f"{name}:{worker_type}:{bucket}"] = Exemplar(task.trace[3:35], ms, self.now_ms())
 
     def _tell(self, worker: str, task_id: str) -> None:
         """Leaves word for the worker that a task of its was cancelled."""

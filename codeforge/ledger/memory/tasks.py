@@ -71,6 +71,7 @@ class MemoryTasks(MemoryPlaces):
                 input=new.input,
                 labels=new.labels,
                 parent_id=new.parent_id,
+                trace=new.trace,
                 created_at=now,
                 timeout_s=new.timeout_s,
                 max_attempts=new.max_attempts,

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
@@ -161,6 +162,25 @@ async def test_metrics_hold_every_name_of_the_contract_once(door: Door) -> None:
     kinds = [line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")]
     assert set(kinds) >= CONTRACT_METRICS
     assert len(kinds) == len(set(kinds))
+
+
+PROMETHEUS_ACCEPTS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+async def test_openmetrics_has_the_trace_of_an_observation(door: Door) -> None:
+    task_id = await door.submitted()
+    door.ledger.rows[task_id].set(trace=TRACE)
+    await door.claimed(task_id)
+    answer = await door.http.get("/metrics", headers={"Accept": PROMETHEUS_ACCEPTS})
+    assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name: family for family in openmetrics_families(answer.text)}
+    assert {name for name in families if name.startswith("codeforge_")} >= {
+        name.removesuffix("_total") for name in CONTRACT_METRICS
+    }
+    waits = families["codeforge_task_queue_wait_seconds"].samples
+    assert [sample.exemplar.labels for sample in waits if sample.exemplar] == [{"trace_id": TRACE[3:35]}]
+    assert TRACE[3:35] not in (await door.http.get("/metrics")).text
 
 
 async def test_metrics_count_what_happened(door: Door) -> None:

@@ -35,7 +35,12 @@ def test_every_worker_type_has_records() -> None:
 
 def test_the_task_node_says_what_happened() -> None:
     task = replace(
-        finished(WorkerType.SCRAPE, SCRAPE), labels=b'{"team":"x","a":"b=c"}', attempts=2, usage=Usage(11, 22, 0.75)
+        finished(WorkerType.SCRAPE, SCRAPE),
+        labels=b'{"team":"x","a":"b=c"}',
+        attempts=2,
+        usage=Usage(11, 22, 0.75),
+        wait_ms=12,
+        run_ms=34,
     )
 
     props = task_node(records_of(task, [])).props
@@ -56,6 +61,8 @@ def test_the_task_node_says_what_happened() -> None:
         "input_tokens": 11,
         "output_tokens": 22,
         "usd": 0.75,
+        "wait_ms": 12,
+        "run_ms": 34,
         "error_code": None,
         "error_message": None,
         "error_retryable": None,
