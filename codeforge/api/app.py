@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from codeforge import __version__
 from codeforge.api.access import Access, LoopbackOnly
 from codeforge.api.operations import health_routes, search_routes
-from codeforge.api.problems import install_problems
+from codeforge.api.problems import Failures, install_problems
+from codeforge.api.submitting import DirectSubmissions, SubmissionRoutes
 from codeforge.api.task_reads import task_read_routes
 from codeforge.api.tasks import task_routes
 from codeforge.api.ui import ui_routes
@@ -32,9 +33,12 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     ledger_errors = Counter("codeforge_ledger_errors", "Requests that the ledger failed.", registry=registry)
-    install_problems(app, ledger_errors)
+    failures = Failures(ledger_errors)
+    install_problems(app, failures)
     tenant_of = Access(settings.api_keys)
-    app.include_router(task_routes(tenant_of))
+    submissions = SubmissionRoutes(services, tenant_of)
+    app.add_middleware(DirectSubmissions, routes=submissions, failures=failures)
+    app.include_router(task_routes(tenant_of, submissions))
     app.include_router(task_read_routes(tenant_of))
     app.include_router(search_routes(tenant_of))
     app.include_router(health_routes(registry, ledger_errors))

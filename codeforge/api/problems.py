@@ -51,18 +51,29 @@ def problem_of(error: CodeForgeError) -> Response:
     return response
 
 
-def install_problems(app: FastAPI, ledger_errors: Counter) -> None:
-    """Every error that leaves the app is a problem."""
+class Failures:
+    """The project's own errors as answers: told in the log, and counted where the ledger failed."""
 
-    @app.exception_handler(CodeForgeError)
-    async def own(request: Request, error: CodeForgeError) -> Response:
+    def __init__(self, ledger_errors: Counter) -> None:
+        self._ledger_errors = ledger_errors
+
+    def response(self, request: Request, error: CodeForgeError) -> Response:
+        """The problem that the error is."""
         if isinstance(error, LedgerUnavailable):
-            ledger_errors.inc()
+            self._ledger_errors.inc()
         if isinstance(error, Unavailable):
             log.warning("request_not_served", path=request.url.path, code=error.code, error=error.message)
         elif not isinstance(error, Unauthorized) and error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("request_failed", path=request.url.path, code=error.code)
         return problem_of(error)
+
+
+def install_problems(app: FastAPI, failures: Failures) -> None:
+    """Every error that leaves the app is a problem."""
+
+    @app.exception_handler(CodeForgeError)
+    async def own(request: Request, error: CodeForgeError) -> Response:
+        return failures.response(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def parameters(request: Request, error: RequestValidationError) -> Response:

@@ -10,10 +10,11 @@ from typing import Any
 from redis.asyncio import Redis
 
 from codeforge.ledger import keys
+from codeforge.ledger.pipelining import Argument
 from codeforge.ledger.port import OutboxEntry
 from codeforge.ledger.retention import Retention
 from codeforge.ledger.rows import RESULT_FIELDS, call_of, from_values, task_of
-from codeforge.ledger.scripts import Argument, Scripts, answer
+from codeforge.ledger.scripts import Scripts, answer
 
 MAX_CALLS = 1_000
 """Model calls of one task that are projected."""

@@ -6,7 +6,8 @@ from redis.asyncio import Redis
 
 from codeforge.ledger import keys
 from codeforge.ledger.outbox_port import DeadLetter, OutboxState, PartitionState, Refill, Requeued
-from codeforge.ledger.scripts import Argument, Scripts, answer
+from codeforge.ledger.pipelining import Argument
+from codeforge.ledger.scripts import Scripts, answer
 
 
 class RedisOutboxKeeper:

@@ -21,6 +21,7 @@ from codeforge.ledger import keys
 from codeforge.ledger.admission import NO_CAPS, Caps, constants, queue_full
 from codeforge.ledger.bells import Bells
 from codeforge.ledger.headroom import MAX_AGE_S, Headroom
+from codeforge.ledger.pipelining import Argument
 from codeforge.ledger.port import (
     NOT_CONFIRMED,
     ClaimedTask,
@@ -33,7 +34,7 @@ from codeforge.ledger.port import (
     WorkerRecord,
 )
 from codeforge.ledger.rows import RESULT_FIELDS, SUMMARY_FIELDS, call_text, from_pairs, from_values, task_of
-from codeforge.ledger.scripts import Argument, Replication, Scripts, answer
+from codeforge.ledger.scripts import Replication, Scripts, answer
 from codeforge.ledger.snapshot import read_snapshot
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskState
 from codeforge.worker_types import WorkerType

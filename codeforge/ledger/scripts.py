@@ -12,8 +12,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from codeforge.errors import LedgerFull, LedgerUnavailable
 from codeforge.ledger.keys import ALONE, HISTOGRAM_BOUNDS_MS, MAX_EVENTS, MAX_MODEL_NAME, MAX_MODELS, SUSPECT
-
-Argument = str | bytes | int | float
+from codeforge.ledger.pipelining import Argument, Pipelined
 
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
@@ -79,11 +78,12 @@ class Scripts:
         """`constants` are Lua lines, see `admission.constants`; those that move no task need none."""
         self._redis = redis
         self._constants = constants
+        self._pipelined = Pipelined(redis)
         self._scripts: dict[str, AsyncScript] = {}
 
     async def run(self, name: str, args: Sequence[Argument]) -> Any:
         """Runs `lua/<name>.lua` with ARGV = args. Raises LedgerUnavailable."""
-        return await answer(self._script(name)(args=args))
+        return await answer(self._pipelined.run(self._script(name), args))
 
     async def run_replicated(self, name: str, args: Sequence[Argument], wanted: Replication) -> tuple[Any, bool]:
         """Runs it and waits for replicas: the script's answer, and whether enough have what it wrote.

@@ -1,0 +1,129 @@
+"""One round trip for all calls of a script that come up in the same turn of the event loop.
+
+Hundreds of agents and of requests share a loop. What they ask of the ledger at the same moment goes out together:
+Redis still runs call after call, each is as atomic as alone, and each caller gets its own answer or error.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError, TimeoutError
+
+Argument = str | bytes | int | float
+
+MAX_CALLS = 64
+"""Calls in one round trip: so many scripts that take their time hold up one answer at most."""
+
+MAX_BYTES = 256 * 1024
+"""A call beyond this size goes alone, so that small ones do not wait for a large result to be sent."""
+
+MAX_IN_FLIGHT = 4
+"""Round trips at a time, each on a connection of its own; what comes up meanwhile makes the next one larger."""
+
+MAX_WAITING = 20_000
+MAX_WAIT_S = 10.0
+"""A call that was not even sent after that time fails: the server stands still, and its caller has its own patience."""
+
+
+@dataclass(slots=True)
+class _Call:
+    script: AsyncScript
+    args: Sequence[Argument]
+    answer: asyncio.Future[Any]
+    since: float
+
+    @property
+    def large(self) -> bool:
+        return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes)) > MAX_BYTES
+
+
+class Pipelined:
+    """Runs scripts of one client. A caller that is cancelled leaves its call to be run, as if its answer was lost."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._waiting: deque[_Call] = deque()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+
+    async def run(self, script: AsyncScript, args: Sequence[Argument]) -> Any:
+        """The script's answer. Raises what the driver raises, and its TimeoutError for a call that was never sent."""
+        loop = asyncio.get_running_loop()
+        call = _Call(script, args, loop.create_future(), loop.time())
+        if call.large:
+            return await script(args=args)
+        if len(self._waiting) >= MAX_WAITING:
+            raise TimeoutError("too many calls wait for the server")
+        self._waiting.append(call)
+        if not self._scheduled and len(self._sending) < MAX_IN_FLIGHT:
+            self._scheduled = True
+            loop.call_soon(self._send)
+        return await call.answer
+
+    def _send(self) -> None:
+        self._scheduled = False
+        while self._waiting and len(self._sending) < MAX_IN_FLIGHT:
+            if not (calls := self._next()):
+                continue
+            task = asyncio.get_running_loop().create_task(self._exchange(calls))
+            self._sending.add(task)
+            task.add_done_callback(self._sent)
+
+    def _next(self) -> list[_Call]:
+        """The oldest calls, less those whose time is over or whose caller was cancelled."""
+        oldest = asyncio.get_running_loop().time() - MAX_WAIT_S
+        calls: list[_Call] = []
+        while self._waiting and len(calls) < MAX_CALLS:
+            call = self._waiting.popleft()
+            if call.since < oldest:
+                _settle(call, TimeoutError(f"not sent within {MAX_WAIT_S:g} s"))
+            elif not call.answer.done():
+                calls.append(call)
+        return calls
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._send()
+
+    async def _exchange(self, calls: Sequence[_Call]) -> None:
+        try:
+            for call, reply in zip(calls, await self._replies(calls), strict=True):
+                _settle(call, reply)
+        except Exception as error:  # each caller gets it
+            for call in calls:
+                _settle(call, error)
+        except BaseException:  # the loop ends
+            for call in calls:
+                call.answer.cancel()
+            raise
+
+    async def _replies(self, calls: Sequence[_Call]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.evalsha(call.script.sha, 0, *call.args)
+            replies = await pipe.execute(raise_on_error=False)
+        for number, call in enumerate(calls):
+            if isinstance(replies[number], NoScriptError):  # a server that is new, or was emptied
+                replies[number] = await _reloaded(call)
+        return replies
+
+
+async def _reloaded(call: _Call) -> Any:
+    try:
+        return await call.script(args=call.args)
+    except Exception as error:
+        return error
+
+
+def _settle(call: _Call, reply: Any) -> None:
+    if call.answer.done():  # its caller was cancelled
+        return
+    if isinstance(reply, Exception):
+        call.answer.set_exception(reply)
+    else:
+        call.answer.set_result(reply)
