@@ -13,6 +13,7 @@ from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
 from codeforge.broker.queue_order import QUEUE_ORDER
+from codeforge.broker.transport import DoorbellAMQP
 from codeforge.sentinel import is_sentinel, parse_sentinel
 from codeforge.settings import Settings
 from codeforge.worker_types import Priority, WorkerType, queue_name
@@ -31,7 +32,7 @@ def make_app(settings: Settings, served: Sequence[WorkerType]) -> App:
     mingle are settings here. Command line options still win.
     """
     address, sentinel = _broker(settings.redis_address)
-    app = Celery("codeforge", broker=address, set_as_current=False)
+    app = Celery("codeforge", broker=address, amqp=DoorbellAMQP, set_as_current=False)
     app.conf.update(
         _messages(served),
         **_worker(settings),

@@ -140,6 +140,7 @@ def test_terminate_cancels_the_coroutine_and_reports_it_as_revoked(
     ("body", "complaint"),
     [
         (ring("t1", WorkerType.CODING, Priority.NORMAL).body, "Received unregistered task of type 'codeforge.coding'"),
+        ("{", "dropped a message in scrape that is no JSON"),
         (json.dumps(json.loads(limited("t2")) | {"body": "no json"}), "Can't decode message body"),
         (json.dumps(json.loads(limited("t3")) | {"content-type": "application/x-python-serialize"}), "Refusing"),
         (limited("t4").replace('"headers"', '"footers"'), "Received and deleted unknown message"),
@@ -150,6 +151,16 @@ def test_a_message_that_makes_no_sense_is_dropped(worker: CeleryWorker, body: by
     worker.push(body)
     worker.wait_output(complaint)
     runs_another(worker, "after")
+
+
+def test_messages_are_taken_together_and_one_that_makes_no_sense_costs_no_other(worker: CeleryWorker) -> None:
+    worker.redis.config_resetstat()
+    bodies = [ring(f"sleep-1-batch{number}", WorkerType.SCRAPE, Priority.NORMAL).body for number in range(6 * SLOTS)]
+    worker.redis.lpush("scrape", *bodies[:2], "{", *bodies[2:])
+    worker.wait_log(*(f"done sleep-1-batch{number}" for number in range(6 * SLOTS)))
+    taken = worker.redis.info("commandstats")
+    assert taken["cmdstat_blmpop"]["calls"] < 4 * SLOTS
+    assert "cmdstat_brpop" not in taken
 
 
 def test_it_tells_its_numbers_and_refuses_to_change_them(worker: CeleryWorker, client: Celery) -> None:

@@ -1,0 +1,112 @@
+"""kombu's Redis transport, taking several messages in one round trip: BLMPOP where kombu sends BRPOP.
+
+Behind the event loop of a worker kombu asks for one message, hands it on, and asks again: a round trip and a turn of
+the loop for each. The rest is kombu's: queues, their order, health checks, reconnects, Sentinel.
+"""
+
+import json
+import logging
+import time
+from contextlib import ExitStack
+from queue import Empty
+from typing import Any
+
+from celery.app.amqp import AMQP
+from celery.worker import state
+from kombu.connection import Connection
+from kombu.transport import redis as kombu_redis
+
+logger = logging.getLogger(__name__)
+
+MOST = 16
+"""Messages that one worker takes at a time: enough to make the round trip cheap, and few enough to leave some to
+others, and to the other types of its own queues."""
+
+
+class _ManyAtOnce:
+    """For a channel. It takes as many messages as the worker has free slots, so that none waits inside the worker, and
+    never more than `MOST`.
+
+    kombu's names speak of BRPOP: its poller calls `_brpop_start` and, when the answer is there, `_brpop_read`.
+    """
+
+    def _brpop_start(self: Any, timeout: float | None = None) -> None:
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        keys = [self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+        wait_s = self.brpop_timeout if timeout is None else timeout
+        connection = self.client.connection
+        self._in_poll = connection
+        self._brpop_sent_at = time.monotonic()
+        connection.send_command("BLMPOP", wait_s or 0, len(keys), *keys, "RIGHT", "COUNT", self._free())
+
+    def _brpop_read(self: Any, **options: Any) -> bool:
+        try:
+            answer = self._answer(options)
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        if not answer:
+            raise Empty
+        key, messages = answer
+        queue = key.decode().rsplit(self.sep, 1)[0]
+        self._queue_cycle.rotate(queue)
+        with ExitStack() as deliveries:  # each of them, also when one raises; the last to be added is the first to run
+            for message in reversed(messages):
+                deliveries.callback(self._hand_on, message, queue)
+        return True
+
+    def _answer(self: Any, options: dict[str, Any]) -> Any:
+        try:
+            return self.client.parse_response(self.client.connection, "BLMPOP", **options)
+        except self.connection_errors:
+            self.client.connection.disconnect()  # the next turn connects again
+            raise
+
+    def _hand_on(self: Any, message: bytes, queue: str) -> None:
+        try:
+            envelope = json.loads(message)
+        except ValueError:  # raised out of the loop, it would stop the worker
+            logger.error("dropped a message in %s that is no JSON", queue)
+        else:
+            self.connection._deliver(envelope, queue)
+
+    def _free(self: Any) -> int:
+        slots: int = self.qos.prefetch_count  # with the multiplier 1 it is the pool's size
+        return max(1, min(MOST, slots - len(state.reserved_requests)))
+
+
+class DoorbellChannel(_ManyAtOnce, kombu_redis.Channel):  # type: ignore[misc]  # kombu types a part of itself
+    """On one server."""
+
+
+class SentinelDoorbellChannel(_ManyAtOnce, kombu_redis.SentinelChannel):  # type: ignore[misc]  # see above
+    """On the master that the Sentinels name."""
+
+
+class Doorbell(kombu_redis.Transport):
+    """For `redis://` addresses."""
+
+    Channel = DoorbellChannel
+
+
+class SentinelDoorbell(kombu_redis.SentinelTransport):
+    """For several `sentinel://` addresses."""
+
+    Channel = SentinelDoorbellChannel
+
+
+class DoorbellConnection(Connection):
+    """A connection that keeps kombu's names for its transports: they stand in the broker's URL and in logs."""
+
+    def get_transport_cls(self) -> type[kombu_redis.Transport]:
+        """The transport for the URL's scheme."""
+        usual = super().get_transport_cls()  # type: ignore[no-untyped-call]  # kombu is typed in part
+        return SentinelDoorbell if issubclass(usual, kombu_redis.SentinelTransport) else Doorbell
+
+
+class DoorbellAMQP(AMQP):  # type: ignore[misc]  # celery ships no types
+    """What an application makes its connections with."""
+
+    Connection = DoorbellConnection
