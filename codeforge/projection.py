@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TypeVar
 
 from codeforge.errors import RowRejected
@@ -24,12 +24,14 @@ EMBEDDINGS = "embeddings"
 class ProjectionReport:
     """What became of a batch. `stored` are the ids of tasks that are in both stores; `rejected` are (task id, reason)
     of those that a store will never take; a reason begins with the store, as in `graph: too deep`. `seconds` were spent
-    per part (`graph`, `vectors`, `embeddings`); the graph is written while the other two are at work. `nodes`, `edges`
-    and `texts` are how many the batch came to."""
+    per part (`graph`, `vectors`, `embeddings`); the graph is written while the other two are at work, and `times` are
+    when each was begun and ended last, in nanoseconds since the epoch. `nodes`, `edges` and `texts` are how many the
+    batch came to."""
 
     stored: tuple[str, ...]
     rejected: tuple[tuple[str, str], ...]
     seconds: Mapping[str, float]
+    times: Mapping[str, tuple[int, int]]
     nodes: int
     edges: int
     texts: int
@@ -75,6 +77,7 @@ class Projector:
             stored=tuple(entry.task.id for entry in entries if entry.task.id not in reasons),
             rejected=tuple(reasons.items()),
             seconds=run.seconds,
+            times=run.times,
             nodes=sum(len(entry.records.graph.nodes) for entry in entries),
             edges=sum(len(entry.records.graph.edges) for entry in entries),
             texts=sum(len(entry.records.texts) for entry in entries),
@@ -97,6 +100,7 @@ class _Run:
         self._vectors = vectors
         self._embedder = embedder
         self.seconds = {GRAPH: 0.0, VECTORS: 0.0, EMBEDDINGS: 0.0}
+        self.times: dict[str, tuple[int, int]] = {}
 
     async def write_graph(self, entries: Sequence[_Entry]) -> None:
         """One merged batch. Raises RowRejected and GraphUnavailable."""
@@ -114,11 +118,12 @@ class _Run:
             await self._timed(VECTORS, self._vectors.upsert(points))
 
     async def _timed(self, part: str, call: Awaitable[_T]) -> _T:
-        start = perf_counter()
+        start, begun_ns = perf_counter(), time_ns()
         try:
             return await call
         finally:
             self.seconds[part] += perf_counter() - start
+            self.times[part] = self.times.get(part, (begun_ns, 0))[0], time_ns()
 
 
 def _entries(batch: Sequence[tuple[Task, Sequence[ModelCall]]]) -> list[_Entry]:

@@ -7,6 +7,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Sequence
 
+from codeforge import tracing
 from codeforge.background import Background
 from codeforge.errors import EmbeddingsUnavailable, GraphUnavailable, LedgerUnavailable, VectorsUnavailable
 from codeforge.ledger.port import Ledger, Outbox, OutboxEntry
@@ -14,6 +15,8 @@ from codeforge.logs import logger
 from codeforge.metrics import observed
 from codeforge.projection import ProjectionReport, Projector
 from codeforge.stores.ports import GraphStore, VectorStore
+from codeforge.task import Task
+from codeforge.tracing import Attributes, Kind
 
 log = logger(__name__)
 
@@ -22,6 +25,7 @@ MAX_ENTRIES = 100
 MAX_BYTES = 16 * 1024 * 1024
 WAIT_S = 2.0
 
+SYSTEMS = {"graph": "neo4j", "vectors": "qdrant"}
 STORES = {GraphUnavailable: "graph", VectorsUnavailable: "vectors", EmbeddingsUnavailable: "embeddings"}
 
 
@@ -85,6 +89,7 @@ class ProjectorLoop:
             log.error("row_rejected", task_id=task_id, reason=reason)
         await self._outbox.settle(entries, rejected)
         await self._ledger.add_counters(_counters(report, len(batch)))
+        _trace(report, [task for task, _ in batch])
 
     async def _keep_ownership(self) -> None:
         """A large batch may take longer than the ownership lasts. Losing it is harmless (writes are idempotent), but
@@ -102,6 +107,21 @@ class ProjectorLoop:
             await self._outbox.release(self._owner)
         except LedgerUnavailable as error:
             log.warning("partitions_not_released", error=error.message)
+
+
+def _trace(report: ProjectionReport, batch: Sequence[Task]) -> None:
+    """The batch in the trace of each of its tasks, with the wait before it. Attributes: OpenTelemetry's semantic
+    conventions for databases."""
+    begun_ns = min((begun for begun, _ in report.times.values()), default=0)
+    for task in batch:
+        if task.trace is None or task.finished_at is None or not begun_ns:
+            continue
+        about = {"codeforge.task.id": task.id, "codeforge.task.type": task.type.value}
+        tracing.record("outbox", task.finished_at * 1_000_000, begun_ns, Kind.CONSUMER, about, parent=task.trace)
+        for store, system in SYSTEMS.items():
+            if store in report.times:
+                to_it: Attributes = about | {"db.system.name": system, "db.operation.batch.size": len(batch)}
+                tracing.record(f"store {store}", *report.times[store], Kind.CLIENT, to_it, parent=task.trace)
 
 
 def _counters(report: ProjectionReport, tasks: int) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from codeforge import tracing
 from codeforge.errors import InvalidInput, ModelNotConfigured, NotSupported, UnknownParent
 from codeforge.identity import is_task_id, new_task_id
 from codeforge.inputs import INPUTS, TaskInput
@@ -126,6 +127,7 @@ class Submissions:
             max_attempts=request.max_attempts or spec.max_attempts,
             delay_s=request.delay_s,
             parent_id=request.parent_id,
+            trace=tracing.traceparent(),
         )
 
     def _checked_input(self, request: TaskRequest, prefix: str) -> TaskInput:

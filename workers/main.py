@@ -9,6 +9,7 @@ from codeforge.broker.tasks import register
 from codeforge.errors import SettingsError
 from codeforge.logs import configure_logs
 from codeforge.settings import Settings, load_settings
+from codeforge.tracing import configure_tracing
 from codeforge.wiring.worker import worker_runtime
 from codeforge.worker_types import served_types
 from workers.agents import agents_for
@@ -25,6 +26,7 @@ def make_worker_app(settings: Settings) -> App:
 
 
 def _runtime(settings: Settings) -> TaskRuntime:
+    configure_tracing(settings, "worker")
     return worker_runtime(settings, agents_for(served_types(settings.worker_type)), SUSPECTS_COMMAND)
 
 

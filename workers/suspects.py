@@ -9,6 +9,7 @@ from collections.abc import Callable
 from codeforge.execution.crew import Crew
 from codeforge.logs import configure_logs
 from codeforge.settings import load_settings
+from codeforge.tracing import configure_tracing
 from codeforge.wiring.suspects import run_suspects
 from codeforge.worker_types import served_types
 from workers.agents import agents_for
@@ -22,6 +23,7 @@ def main() -> None:
     """Takes orders from standard input and answers on standard output, until its parent has no more, or is gone."""
     settings = load_settings()
     configure_logs(settings, "suspects")
+    configure_tracing(settings, "suspects")
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what an agent prints is no answer
     agents = agents_for(served_types(settings.worker_type))

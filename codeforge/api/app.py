@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 
 from codeforge import __version__
@@ -13,9 +14,14 @@ from codeforge.api.problems import Failures, install_problems
 from codeforge.api.submitting import DirectSubmissions, SubmissionRoutes
 from codeforge.api.task_reads import task_read_routes
 from codeforge.api.tasks import task_routes
+from codeforge.api.traced import TraceRequests
 from codeforge.api.ui import ui_routes
 from codeforge.settings import Settings
+from codeforge.tracing import tracing_is_on
 from codeforge.wiring.api import ApiServices
+
+# FastAPI's own spans hold the query string, and so what tenants search for; see `traced.py`.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 SUMMARY = "Runs AI-agent tasks at scale."
 
@@ -29,7 +35,7 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
         yield
         await services.close()
 
-    app = FastAPI(title="CodeForge", version=__version__, summary=SUMMARY, lifespan=lifespan)
+    app = FastAPI(title="CodeForge", version=__version__, summary=SUMMARY, lifespan=lifespan, telemetry=NO_TELEMETRY)
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     ledger_errors = Counter("codeforge_ledger_errors", "Requests that the ledger failed.", registry=registry)
@@ -45,4 +51,6 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
     app.include_router(ui_routes())
     if not settings.api_keys:
         app.add_middleware(LoopbackOnly)
+    if tracing_is_on():
+        app.add_middleware(TraceRequests)
     return app

@@ -9,6 +9,7 @@ from codeforge.api.app import create_app
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.settings import Settings
+from codeforge.tracing import configure_tracing, end_tracing
 from codeforge.wiring.api import api_services
 from codeforge.wiring.stores import check_embeddings
 
@@ -22,9 +23,11 @@ def serve(settings: Settings) -> None:
     """
     check_embeddings(settings)  # before the server, which would report it with a traceback
     configure_logs(settings, "api")
+    configure_tracing(settings, "api")
     require_noeviction(settings.redis_address)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
+    end_tracing()
 
 
 async def _serve(settings: Settings) -> None:

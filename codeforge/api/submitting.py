@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codeforge.api.body import parse_body, read_body
 from codeforge.api.problems import Failures
 from codeforge.api.rate_headers import rate_headers
+from codeforge.api.traced import ROUTE
 from codeforge.api.views import JsonResponse, accepted_view
 from codeforge.errors import CodeForgeError
 from codeforge.ledger.port import Idempotency
@@ -70,6 +71,7 @@ class DirectSubmissions:
         if route is None:
             await self._app(scope, receive, send)
             return
+        scope[ROUTE] = scope["path"]
         request = Request(scope, receive)
         try:
             response = await route(request)

@@ -13,6 +13,7 @@ from codeforge.execution.backoff import retry_delay_s
 from codeforge.execution.context import LedgerContext
 from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.patience import patiently
+from codeforge.execution.spans import attempt_span, tell_outcome
 from codeforge.inputs import INPUTS, TaskInput
 from codeforge.ledger.port import ClaimedTask, Ledger, Outcome
 from codeforge.logs import logger
@@ -39,14 +40,17 @@ class AttemptRunner:
         Raises LedgerUnavailable when the outcome could not be handed in; the reaper then takes the task back. A
         cancellation that is not `control`'s hands the task back, and passes.
         """
-        try:
-            outcome = await self._outcome(claimed, agent, control)
-        except StaleClaim:
-            log.warning("attempt_superseded", task_id=claimed.task.id, fence=claimed.claim.fence)
-            return
-        await _to_its_end(self._hand_in(claimed, outcome, crashed=control.reason is StopReason.OVERGROWN))
-        if outcome is None and control.reason is None:
-            raise asyncio.CancelledError
+        with attempt_span(claimed) as span:
+            try:
+                outcome = await self._outcome(claimed, agent, control)
+            except StaleClaim as error:
+                log.warning("attempt_superseded", task_id=claimed.task.id, fence=claimed.claim.fence)
+                span.fail(error.code)
+                return
+            tell_outcome(span, outcome)
+            await _to_its_end(self._hand_in(claimed, outcome, crashed=control.reason is StopReason.OVERGROWN))
+            if outcome is None and control.reason is None:
+                raise asyncio.CancelledError
 
     async def _outcome(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> Outcome | None:
         """None means: hand the task back."""

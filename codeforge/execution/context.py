@@ -12,6 +12,7 @@ from codeforge.errors import FetchError, LedgerUnavailable, ModelError, ModelNot
 from codeforge.execution.control import AttemptControl
 from codeforge.execution.journal import NONE, Entry, JournalError, decode, encode, fingerprint
 from codeforge.execution.patience import patiently
+from codeforge.execution.spans import tool_span
 from codeforge.ledger.port import ClaimedTask, Ledger
 from codeforge.logs import logger
 from codeforge.results import Page, ResultModel
@@ -151,7 +152,8 @@ class LedgerContext:
 
         async def fetch() -> FetchStep:
             try:
-                return FetchStep(page=await self._fetcher.fetch(url, mode=mode))
+                with tool_span("fetch"):
+                    return FetchStep(page=await self._fetcher.fetch(url, mode=mode))
             except FetchError as error:
                 if error.retryable:
                     raise  # a later attempt may fare better, so nothing is journaled
@@ -167,7 +169,12 @@ class LedgerContext:
         self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int
     ) -> SearchReply:
         """See `AgentContext.web_search`."""
-        return await self.step(name, lambda: self._search.search(query, provider=provider, limit=limit), SearchReply)
+
+        async def search() -> SearchReply:
+            with tool_span("web_search"):
+                return await self._search.search(query, provider=provider, limit=limit)
+
+        return await self.step(name, search, SearchReply)
 
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """See `AgentContext.emit`."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from codeforge import tracing
 from codeforge.agent import ModelReply, ModelRequest
 from codeforge.errors import ModelError
 from codeforge.llm.connection import Connection
@@ -18,6 +19,7 @@ from codeforge.llm.dialect import Dialect
 from codeforge.llm.failures import Answer, RetryPolicy, complaint_of, failure
 from codeforge.llm.prices import cost
 from codeforge.task import JsonObject
+from codeforge.tracing import Attributes, Kind
 
 OPENROUTER_HOST = "openrouter.ai"
 PING_S = 10.0
@@ -51,6 +53,12 @@ class OpenAICompatibleClient:
         `model_unavailable`, `model_rate_limited` (both retryable), `model_refused`, `model_rejected`,
         `model_bad_output`."""
         model = request.model or await self._default_model()
+        with tracing.span(f"chat {model}", Kind.CLIENT, self._asked(model, request)) as span:
+            reply = await self._answered(model, request, idempotency_key, fence)
+            span.set(_told(reply))
+        return reply
+
+    async def _answered(self, model: str, request: ModelRequest, idempotency_key: str, fence: int) -> ModelReply:
         headers = {"Idempotency-Key": idempotency_key, "X-CodeForge-Fence": str(fence)}
         dialect = self._dialects.get(model, Dialect())
         first_refusal: Answer | None = None
@@ -69,6 +77,18 @@ class OpenAICompatibleClient:
         reply = self._reply(model, answer, started)
         self._dialects[model] = dialect
         return reply
+
+    def _asked(self, model: str, request: ModelRequest) -> Attributes:
+        return {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",  # the format that is spoken; the address tells whose service it is
+            "gen_ai.request.model": model,
+            "gen_ai.request.max_tokens": request.max_tokens,
+            "gen_ai.request.temperature": request.temperature,
+            "gen_ai.output.type": "text" if request.json_schema is None else "json",
+            "server.address": self._connection.host,
+            "server.port": self._connection.port,
+        }
 
     async def ping(self) -> None:
         """Checks address and key without spending tokens. OpenRouter lists its models to anyone, so there the key
@@ -116,6 +136,16 @@ class OpenAICompatibleClient:
             finish_reason=str(choice.get("finish_reason") or "unknown"),
             ms=round((time.monotonic() - started) * 1_000),
         )
+
+
+def _told(reply: ModelReply) -> Attributes:
+    return {
+        "gen_ai.response.model": reply.model,
+        "gen_ai.response.finish_reasons": [reply.finish_reason],
+        "gen_ai.usage.input_tokens": reply.input_tokens,
+        "gen_ai.usage.output_tokens": reply.output_tokens,
+        "codeforge.usd": reply.usd,
+    }
 
 
 def _bad(what: str) -> ModelError:

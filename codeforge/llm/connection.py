@@ -38,7 +38,9 @@ class Connection:
         self, base_url: str, key: SecretStr | None, *, timeout_s: float, max_connections: int, retry: RetryPolicy
     ) -> None:
         self._secret = key.get_secret_value() if key is not None else None
-        self._host = urlsplit(base_url).hostname or "the model's service"
+        parts = urlsplit(base_url)
+        self._host = parts.hostname or "the model's service"
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._timeout_s = timeout_s
         self._retry = retry
         tls = httpx.create_ssl_context(trust_env=False)
@@ -62,6 +64,11 @@ class Connection:
     def host(self) -> str:
         """The service's host name."""
         return self._host
+
+    @property
+    def port(self) -> int:
+        """The service's port."""
+        return self._port
 
     @property
     def secret(self) -> str | None:

@@ -7,12 +7,14 @@ from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.projector_loop import ProjectorLoop
 from codeforge.settings import Settings
+from codeforge.tracing import configure_tracing, end_tracing
 from codeforge.wiring.projector import projector_parts
 
 
 def serve(settings: Settings) -> None:
     """Projects until SIGTERM. Constraints and collection are made at start where the stores are there already."""
     configure_logs(settings, "projector")
+    configure_tracing(settings, "projector")
     require_noeviction(settings.redis_address)
 
     async def main() -> None:
@@ -23,3 +25,4 @@ def serve(settings: Settings) -> None:
             await loop.release()
 
     asyncio.run(main())
+    end_tracing()

@@ -169,6 +169,29 @@ class ApiSettings(KeySettings):
         return self
 
 
+class TracingSettings(BaseSettings):
+    """Where traces go, if anywhere."""
+
+    otlp_endpoint: str | None = None  # the collector's base URL for OTLP/HTTP; none is no tracing
+    otlp_headers: SecretStr | None = None  # name=value, comma-separated
+    trace_sample_ratio: float = Field(default=1.0, ge=0, le=1)  # of the traces that begin here
+
+    @field_validator("otlp_headers")
+    @classmethod
+    def _names_and_values(cls, value: SecretStr | None) -> SecretStr | None:
+        for number, pair in enumerate(split_commas("" if value is None else value.get_secret_value()), start=1):
+            if not all(pair.partition("=")):
+                raise ValueError(f"expected name=value, which entry {number} is not")
+        return value
+
+    @property
+    def otlp_header_pairs(self) -> tuple[tuple[str, str], ...]:
+        """The headers for the collector; their values are secret."""
+        given = "" if self.otlp_headers is None else self.otlp_headers.get_secret_value()
+        pairs = (pair.partition("=") for pair in split_commas(given))
+        return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+
+
 class FlowerSettings(BaseSettings):
     """Flower, as `codeforge flower` starts it."""
 

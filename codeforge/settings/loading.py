@@ -17,6 +17,7 @@ from codeforge.settings.groups import (
     GraphSettings,
     LedgerSettings,
     ModelSettings,
+    TracingSettings,
     VectorSettings,
     WebSettings,
     WorkerSettings,
@@ -25,7 +26,8 @@ from codeforge.settings.names import PREFIX
 from codeforge.settings.sources import BareNames, SecretFiles
 
 HTTP_ADDRESSES = (
-    "llm_base_url", "embeddings_base_url", "qdrant_url", "tavily_base_url", "exa_base_url", "zenrows_base_url"
+    "llm_base_url", "embeddings_base_url", "qdrant_url", "tavily_base_url", "exa_base_url", "zenrows_base_url",
+    "otlp_endpoint",
 )  # fmt: skip
 
 
@@ -39,6 +41,7 @@ class Settings(
     AdmissionSettings,
     ApiSettings,
     FlowerSettings,
+    TracingSettings,
 ):
     """Everything. Made once by `load_settings` and handed down; there is no global instance."""
 

@@ -1,5 +1,6 @@
 """A worker process's runtime."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from codeforge.ledger.headroom import require_noeviction
 from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
 from codeforge.settings import Settings
+from codeforge.tracing import end_tracing
 from codeforge.web.fetcher import GuardedFetcher
 from codeforge.web.guard import AddressGuard
 from codeforge.web.search import ConfiguredSearch
@@ -60,7 +62,8 @@ class AttemptParts:
         self.runner = AttemptRunner(self.ledger, model=self._model, fetcher=self._fetcher, search=self._search)
 
     async def close(self) -> None:
-        """Closes all of them."""
+        """Closes all of them, and sends what is traced and not sent yet."""
+        await asyncio.to_thread(end_tracing)
         for part in (self._model, self._fetcher, self._search, self.ledger):
             if part is not None:
                 await part.close()
