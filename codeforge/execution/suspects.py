@@ -159,6 +159,7 @@ class Group:
 
     def _join(self, claim: Claim) -> "asyncio.Future[Ending]":
         self._taken += 1
+        log.info("suspect_runs_aside", task_id=claim.task_id, most=self._most)
         ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._members[claim.task_id] = claim, ended
         self._write(run_order(claim))
@@ -200,7 +201,6 @@ class Group:
         async with self._slots:
             if not self._members:
                 return
-            log.info("suspects_run_aside", task_ids=list(self._members), most=self._most)
             self._child = await asyncio.create_subprocess_exec(
                 *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True
             )

@@ -81,6 +81,6 @@ def test_suspects_run_in_another_process_and_can_be_cancelled_there(stack: Stack
     assert stack.client.delete(f"/tasks/{ids[1]}").status_code == 202
     eventually(lambda: stack.task(ids[1])["state"] == "cancelled", "cancelled", 5)
     log = (stack.data_dir / "logs" / "worker.log").read_text()
-    aside = [line for line in log.splitlines() if '"event": "suspects_run_aside"' in line]
+    aside = [line for line in log.splitlines() if '"event": "suspect_runs_aside"' in line]
     assert all(any(task_id in line for line in aside) for task_id in ids)
     assert "Fatal Python error" not in log

@@ -207,6 +207,13 @@ class LedgerMachine(RuleBasedStateMachine):
             self.cancel(claim.task_id)
             self._accepted(task, claim, what, "a")
 
+    @rule(claim=claims)
+    def fail_for_now(self, claim: Claim) -> None:
+        """Which ends the task at its last attempt."""
+        task = self._model.tasks[claim.task_id]
+        if task.claim == claim:
+            self._accepted(task, claim, "retry", "a")
+
     @rule(target=claims, claim=claims, what=st.sampled_from(("hand_back", "crash", "failed")), room=ROOMS)
     def end_a_suspect(self, claim: Claim, what: str, room: Sequence[int]) -> Any:
         """One that kept its process from working waits for a place of its own; a replay is no suspect any more."""

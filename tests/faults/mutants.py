@@ -74,7 +74,7 @@ MUTANTS = (
     Mutant("replay", "a replay is a suspect still", ", 'crashes')", ")"),
     Mutant("settle", "an old outcome marks a new one stored", "row[1] == ARGV[i + 2] and", ""),
     Mutant("submit", "a submission that is repeated overwrites", "redis.call('EXISTS', task_key(t.id)) == 0", "true"),
-    Mutant("submit", "a key is taken with any body", "if hash ~= body_hash then return {'conflict'} end", ""),
+    Mutant("submit", "a key is taken with any body", "if own.hash ~= body_hash then return {'conflict'} end", ""),
 )  # fmt: skip
 
 

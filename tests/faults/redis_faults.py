@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ QUEUES = tuple(f"{kind}{suffix}" for kind in ("debate", "scrape") for suffix in 
 WINDOW_S = 1.0
 GHOST_TASKS = 5
 
-Batch = tuple[str, list[dict[str, Any]]]
+
+@dataclass(frozen=True)
+class Batch:
+    """A client's request, and what it was answered; nothing for one that was refused."""
+
+    key: str
+    bodies: list[dict[str, Any]]
+    ids: tuple[str, ...] = ()
 
 
 def celery_keys_deleted(rig: Rig, load: Load, _: Figures) -> str:
@@ -133,17 +141,17 @@ def _second_to_be_lost(rig: Rig, ghost: Ghost, name: str) -> list[Batch]:
     batches: list[Batch] = []
     while (left_s := WINDOW_S - (time.monotonic() - began)) > 0:
         key, bodies = f"{name}-{len(batches)}", debates(5)
-        rig.in_doubt |= set(rig.submit(bodies, key))
-        batches.append((key, bodies))
+        batches.append(Batch(key, bodies, tuple(rig.submit(bodies, key))))
+        rig.in_doubt.update(batches[-1].ids)
         time.sleep(min(0.1, left_s))
     return batches
 
 
 def _refused_ones(rig: Rig) -> list[Batch]:
     """No submission is confirmed while the replica is cut off. Raises AssertionError when one is."""
-    batches: list[Batch] = [(f"late-{number}", debates(5)) for number in range(3)]
-    for key, bodies in batches:
-        answer = rig.offer({"tasks": bodies}, f"{key}-0")
+    batches = [Batch(f"late-{number}", debates(5)) for number in range(3)]
+    for batch in batches:
+        answer = rig.offer({"tasks": batch.bodies}, f"{batch.key}-0")
         assert answer is not None
         assert (answer.status_code, answer.json()["code"]) == (503, "not_replicated"), answer.text
     return batches
@@ -152,11 +160,12 @@ def _refused_ones(rig: Rig) -> list[Batch]:
 def _retried(rig: Rig, batches: list[Batch]) -> str:
     """Each client repeats its requests under the same keys, and has its tasks again."""
     before = set(rig.accepted)
-    again = [task_id for key, bodies in batches for task_id in rig.submit(bodies, key)]
-    gone = [task_id for task_id, row in rig.rows("state").items() if task_id in rig.in_doubt and row[0] is None]
+    again = [task_id for batch in batches for task_id in rig.submit(batch.bodies, batch.key)]
+    rows = rig.rows("state")
+    gone = [task_id for batch in batches for task_id in batch.ids if rows[task_id][0] is None]
     made = len(set(again) - before)
-    assert len(again) == sum(len(bodies) for _, bodies in batches)
-    rig.in_doubt.intersection_update(gone)
+    assert len(again) == sum(len(batch.bodies) for batch in batches)
+    rig.in_doubt = {task_id for task_id in rig.in_doubt if rows[task_id][0] is None}  # the others are there
     return f"{len(gone)} tasks accepted in it are gone, retries under the same keys made {made}"
 
 
