@@ -1,11 +1,14 @@
 """HTTP to the model's service: shared connections, bounded answers, deadlines and retries."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
+import certifi
+import orjson
 from pydantic import SecretStr
 
 from codeforge.errors import ModelError
@@ -14,10 +17,6 @@ from codeforge.task import JsonObject
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 CONNECT_S = 10.0
-
-# The pool of httpx looks at all its connections for each of them at every request: 500 calls at once cost one pool
-# of 500 six seconds of CPU, fifty pools of 10 less than one.
-POOL_SIZE = 10
 
 # Many servers close a connection after 5 idle seconds; one that is closed while it is taken for a request loses it.
 KEEP_IDLE_S = 3.0
@@ -41,24 +40,11 @@ class Connection:
         parts = urlsplit(base_url)
         self._host = parts.hostname or "the model's service"
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._base_url = base_url.rstrip("/") + "/"
         self._timeout_s = timeout_s
         self._retry = retry
-        tls = httpx.create_ssl_context(trust_env=False)
-        self._pools = [
-            httpx.AsyncClient(
-                base_url=base_url.rstrip("/") + "/",
-                headers={"Authorization": f"Bearer {self._secret}"} if self._secret else {},
-                timeout=httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
-                limits=httpx.Limits(keepalive_expiry=KEEP_IDLE_S),
-                verify=tls,
-                trust_env=False,
-            )
-            for _ in range(0, max_connections, POOL_SIZE)
-        ]
-        # One entry a connection; the pool that was used last is taken first, so that few connections stay warm.
-        self._free: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
-        for index in reversed(range(max_connections)):
-            self._free.put_nowait(self._pools[index // POOL_SIZE])
+        self._free = asyncio.Semaphore(max_connections)
+        self._session: aiohttp.ClientSession | None = None
 
     @property
     def host(self) -> str:
@@ -105,51 +91,71 @@ class Connection:
 
     async def close(self) -> None:
         """Closes all connections."""
-        for pool in self._pools:
-            await pool.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def _once(
         self, method: str, path: str, headers: dict[str, str], body: JsonObject | None, timeout_s: float
     ) -> Answer:
-        async with self._pool() as pool:
+        async with self._turn():
             try:
                 async with asyncio.timeout(timeout_s):
-                    return await _exchange(pool, method, path, headers, body)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+                    return await _exchange(self._opened(), method, self._base_url + path, headers, body)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
                 raise _NotSent(self._unavailable(f"cannot connect: {excerpt(str(exc), self._secret)}")) from exc
-            except (TimeoutError, httpx.TimeoutException) as exc:
+            except TimeoutError as exc:
                 raise self._unavailable(f"no answer within {timeout_s:g} s") from exc
-            except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            except aiohttp.ClientError as exc:
                 raise self._unavailable(f"connection lost: {type(exc).__name__}") from exc
 
+    def _opened(self) -> aiohttp.ClientSession:
+        """Made at the first request, because it belongs to the loop that it is made on."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,  # the turns are the limit
+                    keepalive_timeout=KEEP_IDLE_S,
+                    ssl=ssl.create_default_context(cafile=certifi.where()),
+                ),
+                headers={"Authorization": f"Bearer {self._secret}"} if self._secret else {},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, self._timeout_s)),
+                trust_env=False,
+            )
+        return self._session
+
     @asynccontextmanager
-    async def _pool(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def _turn(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(QUEUE_S):
-                pool = await self._free.get()
+                await self._free.acquire()
         except TimeoutError as exc:
             raise self._unavailable(f"no free connection within {QUEUE_S:g} s") from exc
         try:
-            yield pool
+            yield
         finally:
-            self._free.put_nowait(pool)
+            self._free.release()
 
     def _unavailable(self, what: str) -> ModelError:
         return ModelError(f"{self._host}: {what}", code="model_unavailable", retryable=True)
 
 
 async def _exchange(
-    pool: httpx.AsyncClient, method: str, path: str, headers: dict[str, str], body: JsonObject | None
+    session: aiohttp.ClientSession, method: str, url: str, headers: dict[str, str], body: JsonObject | None
 ) -> Answer:
     received = bytearray()
-    async with pool.stream(method, path, headers=headers, json=body) as response:
-        async for chunk in response.aiter_bytes():
+    content = None if body is None else orjson.dumps(body)
+    if content is not None:
+        headers["Content-Type"] = "application/json"
+    async with session.request(method, url, headers=headers, data=content, allow_redirects=False) as response:
+        async for chunk in response.content.iter_any():
             received += chunk
             if len(received) > MAX_ANSWER_BYTES:
                 raise ModelError(
                     f"the model's answer is over {MAX_ANSWER_BYTES} bytes", code="model_bad_output", retryable=False
                 )
-        return Answer(response.status_code, dict(response.headers), bytes(received))
+        names = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, names, bytes(received))
 
 
 class _NotSent(Exception):
