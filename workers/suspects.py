@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from codeforge.execution.crew import Crew
@@ -17,6 +18,7 @@ from workers.agents import agents_for
 COMMAND = (sys.executable, "-m", "workers.suspects")
 PARENT_GONE = 75  # EX_TEMPFAIL of sysexits.h
 CHUNK = 65_536
+DISMISSED_S = 10.0
 
 
 def main() -> None:
@@ -50,6 +52,8 @@ def _take_orders(crew: Crew, post: Callable[..., object]) -> None:
     if crew.busy:  # whoever has work aboard does not hang up
         os._exit(PARENT_GONE)
     post(crew.dismiss)
+    time.sleep(DISMISSED_S)  # it has ended by then, unless its loop stands still: nobody is left to end it
+    os._exit(PARENT_GONE)
 
 
 if __name__ == "__main__":
