@@ -29,6 +29,7 @@ OF_THE_LEDGER = {
     b"cf:reaper",
     b"cf:reaper:pass",
     b"cf:reaper:grace",
+    b"cf:models",
     b"cf:outbox:bytes",
     b"cf:outbox:projectors",
     *(f"cf:outbox:{number}".encode() for number in range(PARTITIONS)),
