@@ -9,6 +9,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LLM_STAMP := $(VENV)/.installed-local-llm
+# arq needs a Redis client older than ours: the benchmarks' peers have an environment of their own.
+BENCH_VENV := .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.installed
+# Of `make bench`: pieces (all when empty), and whether it only tries that every program works.
+ONLY ?=
+QUICK ?=
 LLM ?= none
 # Further options of `codeforge up`: make up ARGS='--port 0 --workers each'
 ARGS ?=
@@ -47,10 +53,10 @@ faults: $(STAMP) ## Run the fault suite (ARGS=--short for a few minutes of it)
 	$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: bench
-bench: ## Run the benchmarks beside their peers, as a table (there are none yet)
-	@echo 'there are no benchmarks yet'; exit 1
+bench: $(STAMP) $(BENCH_STAMP) ## Run the benchmarks beside their peers (ONLY=frontdoor: one piece; QUICK=1: does all work?)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS) $(ONLY)
 
-LOCKS := api worker dev local-llm
+LOCKS := api worker dev local-llm bench
 # The local model shares .venv with the rest, so its lock may contradict no version of dev's.
 COMPILE_api :=
 COMPILE_worker :=
@@ -62,9 +68,14 @@ lock: $(STAMP) ## Choose and lock the newest allowed versions of all dependencie
 	@for name in $(LOCKS); do $(MAKE) --no-print-directory lock-$$name; done
 
 .PHONY: $(LOCKS:%=lock-%)
+# The peers share the drivers and the embeddings with the product, in the same versions; only the Redis client is older.
+lock-bench: SOURCE := requirements/bench.in
+COMPILE_bench = --constraints <(sed '/^redis==/,/[^\\]$$/d' requirements/dev.txt)
+SOURCE := pyproject.toml
+
 $(LOCKS:%=lock-%): lock-%:
 	@echo "locking requirements/$*.txt"
-	@$(BIN)/uv pip compile pyproject.toml $(COMPILE_$*) --quiet --upgrade --universal --python-version 3.11 \
+	@$(BIN)/uv pip compile $(SOURCE) $(COMPILE_$*) --quiet --upgrade --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --output-file requirements/$*.txt
 
 # A stamp is as new as its lock: an unchanged .venv costs nothing, a changed lock installs again.
@@ -73,6 +84,12 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@echo "installing requirements/dev.txt (a few minutes on a fresh machine)"
 	@$(PIP) install --progress-bar on --require-hashes -r requirements/dev.txt
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(BENCH_STAMP): requirements/bench.txt
+	@PYTHON='$(PYTHON)' bash tools/make_venv.sh $(BENCH_VENV)
+	@echo "installing requirements/bench.txt"
+	@$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/bench.txt
 	@touch $@
 
 $(LLM_STAMP): requirements/local-llm.txt $(STAMP)

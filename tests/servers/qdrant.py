@@ -32,10 +32,15 @@ class QdrantServer:
         return (self.directory / "log").read_text()
 
     @property
+    def pid(self) -> int:
+        """The running server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def resident_mb(self) -> float:
         """The memory that it holds, in megabytes."""
-        assert self._process is not None
-        return float(psutil.Process(self._process.pid).memory_info().rss / 1e6)
+        return float(psutil.Process(self.pid).memory_info().rss / 1e6)
 
     def start(self) -> None:
         """Starts it and waits until it serves; does nothing when it runs. Raises RuntimeError with its log."""

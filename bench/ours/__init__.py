@@ -1,0 +1,1 @@
+"""This service with an agent whose work is known."""

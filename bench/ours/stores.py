@@ -1,0 +1,23 @@
+"""`python -m bench.ours.stores vectors [graph]`: prepares stores as the projector does, before anything is written."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from codeforge.settings import load_settings
+from codeforge.wiring.stores import graph_store, vector_store
+
+
+async def prepare(names: Sequence[str]) -> None:
+    """The graph's constraints, the vectors' collection and its indexes."""
+    makers = {"graph": graph_store, "vectors": vector_store}
+    for name in names:
+        store = makers[name](load_settings())
+        try:
+            await store.prepare()
+        finally:
+            await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(prepare(sys.argv[1:]))

@@ -1,0 +1,3 @@
+"""What the programs of both environments have to agree on."""
+
+COLLECTION = "naive"
