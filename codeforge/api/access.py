@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -48,18 +49,20 @@ class LoopbackOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "http":
-            headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            origin = headers.get(b"origin")
-            local = _names_this_machine(f"//{headers.get(b'host', '')}")
-            if not local or (origin is not None and not _names_this_machine(origin)):
+            headers = dict(scope["headers"])
+            named = [b"//" + headers.get(b"host", b"")]
+            if b"origin" in headers:
+                named.append(headers[b"origin"])
+            if not all(map(_names_this_machine, named)):
                 response = problem(403, "forbidden", "without API_KEYS only requests of this machine are served")
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _names_this_machine(url: str) -> bool:
+@lru_cache(maxsize=256)  # clients say the same with each request
+def _names_this_machine(url: bytes) -> bool:
     try:
-        return is_loopback(urlsplit(url).hostname or "")
+        return is_loopback(urlsplit(url.decode("latin-1")).hostname or "")
     except ValueError:  # no URL at all
         return False

@@ -41,6 +41,7 @@ async def _serve(settings: Settings) -> None:
         log_config=None,
         timeout_graceful_shutdown=GRACEFUL_S,
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the client's address or scheme
     )
     # A full collection walks all that the imports left, for tens of milliseconds in which no request is served.
     gc.collect()
