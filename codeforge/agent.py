@@ -1,6 +1,6 @@
 """What an agent is, and all that it may ask of the service. Agents see nothing else of `codeforge`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -106,6 +106,12 @@ class AgentContext(Protocol):
         """A journaled web search. Raises TaskError `search_not_configured` where no key is set."""
         ...
 
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector a text, in order. Not journaled: what follows from vectors belongs into a `step`. Raises
+        EmbeddingsUnavailable, also where no embeddings are configured, and RowRejected for a text that is refused for
+        what it is."""
+        ...
+
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """Adds an event to the task's stream."""
         ...
@@ -134,6 +140,18 @@ class ModelClient(Protocol):
 
     async def ping(self) -> None:
         """Checks address and key without spending tokens. Raises ModelError."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class TextEmbedder(Protocol):
+    """Port: what gives texts their vectors."""
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """See `AgentContext.embed`."""
         ...
 
     async def close(self) -> None:

@@ -12,6 +12,7 @@
     │   ├── BodyTooLarge             413
     │   ├── Unauthorized             401
     │   ├── TaskNotFound             404
+    │   ├── ClaimNotFound            404
     │   ├── IdempotencyConflict      409
     │   ├── StateConflict            409 the task's state does not allow it
     │   └── TooMuch                  429 too much at once; says when to come back
@@ -130,6 +131,11 @@ class Unauthorized(RequestError):
 
 class TaskNotFound(RequestError):
     code = "task_not_found"
+    status = 404
+
+
+class ClaimNotFound(RequestError):
+    code = "claim_not_found"
     status = 404
 
 

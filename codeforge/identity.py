@@ -1,9 +1,15 @@
-"""Task ids: UUID version 7 (RFC 9562, section 5.7), which sort by the time they were made."""
+"""Ids: of tasks UUID version 7 (RFC 9562, section 5.7), which sort by the time they were made; of what a task leaves
+behind UUID version 5, always the same for the same."""
 
 import secrets
 import time
 import uuid
 from threading import Lock
+
+NAMESPACE = uuid.UUID("7c1f0d5e-93b4-4a62-8f0e-2b6a5d41c9e7")
+"""The project's own UUID namespace. Changing it orphans everything that is stored."""
+
+_SEPARATOR = "\x1f"
 
 _lock = Lock()
 _last = 0
@@ -32,3 +38,17 @@ def is_task_id(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
+
+
+def stable_id(*parts: str) -> str:
+    """The version 5 UUID (RFC 9562) of the parts, as text.
+
+    The parts' lengths go into the name, so that ("ab", "c") and ("a", "bc") differ whatever they hold.
+    """
+    lengths = ",".join(str(len(part)) for part in parts)
+    return str(uuid.uuid5(NAMESPACE, _SEPARATOR.join((lengths, *parts))))
+
+
+def claim_id(task_id: str, index: int) -> str:
+    """The id of a task's claim, counted from 0."""
+    return stable_id(task_id, "claim", str(index))

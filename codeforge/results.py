@@ -48,30 +48,64 @@ class ScrapeResult(ResultModel):
     failed: list[FailedPage]
 
 
+class SourcePassage(ResultModel):
+    """A part of a source that is cited: `start` is the place of its first character in the source's text."""
+
+    start: int
+    text: str
+
+
 class Source(ResultModel):
-    """A source of a report; `n` is its number in the citations, from 1."""
+    """A source of a report; `n` is its number in the citations, from 1. Its text is the page's Markdown, whose SHA-256
+    is `content_hash`; `passages` are the parts of it that the spans of claims lie in."""
 
     n: int
     url: str
     title: str = ""
     excerpt: str = ""
+    content_hash: str = ""
+    passages: list[SourcePassage] = []
+
+
+class Span(ResultModel):
+    """A place in the text of the source with this number: characters from `start` to `end`, which are `quote`."""
+
+    source: int
+    start: int
+    end: int
+    quote: str
 
 
 class Claim(ResultModel):
-    """A statement of fact and the numbers of the sources that it cites. `supported` is true only where a quote
-    for it stands in a cited source."""
+    """A statement of fact. `supported` is true only where `spans` bear it out, and `sources` are the sources of those;
+    else both are empty and `reason` says why. `id` is its id in the graph."""
 
     text: str
     sources: list[int]
     supported: bool
+    id: str = ""
+    spans: list[Span] = []
+    reason: str = ""
+
+
+class Contradiction(ResultModel):
+    """Two sources that say different things. `found_by` is `model`, or `comparison` where two sentences differ in
+    nothing but a number or a negation."""
+
+    text: str
+    spans: list[Span]
+    found_by: Literal["model", "comparison"]
 
 
 class AnalysisResult(ResultModel):
-    """`report` is Markdown with [n] citations into `sources`."""
+    """`report` is Markdown with [n] citations into `sources`; what it states is in `claims`, sentence by sentence.
+    `questions` are those that were looked into."""
 
     report: str
     claims: list[Claim]
     sources: list[Source]
+    contradictions: list[Contradiction] = []
+    questions: list[str] = []
     failed: list[FailedPage] = []
     warnings: list[Notice] = []
 

@@ -20,9 +20,19 @@ from codeforge.worker_types import SPECS, Priority, WorkerType
 
 MAX_DELAY_S = 30 * 86_400
 MAX_BATCH = 1_000
+MAX_BUDGET_TOKENS = 1_000_000_000
 
 LabelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w./-]+$")]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+class Budget(BaseModel):
+    """What a task may spend on models in all its attempts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    tokens: int | None = Field(default=None, ge=1, le=MAX_BUDGET_TOKENS, description="Input and output together.")
+    usd: float | None = Field(default=None, gt=0, description="Refused until it is enforced.")
 
 
 class TaskRequest(BaseModel):
@@ -36,7 +46,7 @@ class TaskRequest(BaseModel):
     delay_s: float = Field(default=0.0, ge=0, le=MAX_DELAY_S, description="Seconds to wait before it is queued.")
     timeout_s: int | None = Field(default=None, ge=1, description="Seconds that one attempt may take.")
     max_attempts: int | None = Field(default=None, ge=1, le=20, description="Attempts before the task is dead.")
-    budget: dict[str, Any] | None = Field(default=None, description="Refused until it is enforced.")
+    budget: Budget | None = Field(default=None, description="What it may spend. `tokens`, for analysis, is enforced.")
     webhook: dict[str, Any] | None = Field(default=None, description="Refused until it is enforced.")
     labels: dict[LabelName, LabelValue] = Field(default={}, max_length=32, description="For filtering lists.")
     parent_id: str | None = Field(default=None, description="A task of the same tenant that asked for this one.")
@@ -103,10 +113,8 @@ class Submissions:
         return Submitted(tasks, submission.replayed, rate)
 
     def _checked(self, tenant: str, request: TaskRequest, prefix: str) -> NewTask:
-        for name in ("budget", "webhook"):
-            if getattr(request, name) is not None:
-                raise NotSupported(f"{name} is not enforced yet, so it is not accepted", field=prefix + name)
         spec = SPECS[request.type]
+        _refuse_what_nothing_enforces(request, prefix)
         if request.timeout_s is not None and request.timeout_s > spec.max_timeout_s:
             raise InvalidInput(f"at most {spec.max_timeout_s} for {request.type.value}", field=f"{prefix}timeout_s")
         if request.parent_id is not None and not is_task_id(request.parent_id):
@@ -128,6 +136,7 @@ class Submissions:
             delay_s=request.delay_s,
             parent_id=request.parent_id,
             trace=tracing.traceparent(),
+            budget_tokens=None if request.budget is None else request.budget.tokens,
         )
 
     def _checked_input(self, request: TaskRequest, prefix: str) -> TaskInput:
@@ -141,6 +150,20 @@ class Submissions:
         for field, url in task_input.outgoing_urls():
             self._guard.check_url(url, f"{prefix}.{field}")
         return task_input
+
+
+def _refuse_what_nothing_enforces(request: TaskRequest, prefix: str) -> None:
+    """Raises NotSupported."""
+    refused = None
+    if request.webhook is not None:
+        refused = "webhook"
+    elif request.budget is not None and not SPECS[request.type].keeps_budget:
+        refused = "budget"
+    elif request.budget is not None and request.budget.usd is not None:
+        refused = "budget.usd"
+    if refused is not None:
+        message = f"not enforced yet for {request.type.value}, so it is not accepted"
+        raise NotSupported(message, field=prefix + refused)
 
 
 def invalid_input(error: ValidationError, prefix: str = "") -> InvalidInput:

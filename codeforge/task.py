@@ -70,6 +70,8 @@ class Task:
     `crashes` is how many processes broke with it and others aboard. `queued_at` is when it was last due; `wait_ms` and
     `run_ms` are how long it has waited since then, and run, in all attempts that ended. `trace` is the trace context
     that it was submitted in (W3C traceparent).
+    `budget_tokens` is what it may spend on models in
+    all its attempts, input and output together.
     """
 
     id: str
@@ -99,6 +101,7 @@ class Task:
     wait_ms: int = 0
     run_ms: int = 0
     trace: str | None = None
+    budget_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ class NewTask:
     delay_s: float = 0.0
     parent_id: str | None = None
     trace: str | None = None
+    budget_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

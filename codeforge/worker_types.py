@@ -37,6 +37,7 @@ class WorkerTypeSpec:
     `model_not_configured` when no model is set. A failed attempt is tried again after a random time of up to
     `retry_base_s`, doubled with each attempt, but never more than `retry_cap_s` seconds. When the oldest task has
     waited for `patience_s` seconds, operators are told.
+    `keeps_budget` says that the type's agent stays within `budget.tokens`, which is refused for others.
     """
 
     type: WorkerType
@@ -45,6 +46,7 @@ class WorkerTypeSpec:
     max_attempts: int
     needs_model: bool
     patience_s: int
+    keeps_budget: bool = False
     retry_base_s: float = 2.0
     retry_cap_s: float = 300.0
 
@@ -53,7 +55,7 @@ SPECS: dict[WorkerType, WorkerTypeSpec] = {
     spec.type: spec
     for spec in (
         WorkerTypeSpec(WorkerType.CODING, 1_800, 14_400, 3, needs_model=True, patience_s=600),
-        WorkerTypeSpec(WorkerType.ANALYSIS, 1_800, 14_400, 3, needs_model=True, patience_s=600),
+        WorkerTypeSpec(WorkerType.ANALYSIS, 1_800, 14_400, 3, needs_model=True, patience_s=600, keeps_budget=True),
         WorkerTypeSpec(WorkerType.DEBATE, 1_800, 14_400, 3, needs_model=True, patience_s=600),
         WorkerTypeSpec(WorkerType.SCRAPE, 600, 14_400, 3, needs_model=False, patience_s=120, retry_cap_s=60.0),
     )

@@ -12,7 +12,7 @@ from codeforge.logs import configure_logs
 from codeforge.settings import Settings
 from codeforge.tracing import configure_tracing, end_tracing
 from codeforge.wiring.api import api_services
-from codeforge.wiring.stores import check_embeddings
+from codeforge.wiring.embeddings import check_embeddings
 
 GRACEFUL_S = 5
 

@@ -1,4 +1,4 @@
-"""Routes that follow a task: its events as they happen, and its lineage."""
+"""Routes that follow a task: its events as they happen, its lineage, and why its claims are made."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -10,8 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from codeforge.api.tasks import Services, TaskId
 from codeforge.api.views import JsonResponse, event_text
-from codeforge.errors import CodeForgeError, InvalidInput, TaskNotFound, TooManyStreams
+from codeforge.errors import ClaimNotFound, CodeForgeError, InvalidInput, TaskNotFound, TooManyStreams
+from codeforge.identity import is_task_id
 from codeforge.logs import logger
+from codeforge.provenance import Why
 from codeforge.task import TaskEvent, TaskState
 from codeforge.wiring.api import ApiServices
 
@@ -93,6 +95,14 @@ def task_read_routes(tenant_of: Any) -> APIRouter:
             await api.ledger.get(tenant, task_id)
             return JsonResponse({"nodes": [], "edges": []})
         return JsonResponse(lineage.model_dump(mode="json", by_alias=True))
+
+    @router.get("/claims/{claim_id}/why", response_model=Why, responses={404: {"description": "`claim_not_found`"}})
+    async def why(tenant: Tenant, claim_id: str, api: Services) -> Response:
+        """Why a claim of an analysis stands in its report: the places in pages that bear it out, the task that made it,
+        and the task's model calls. A claim's id is in the task's result; it is known here once the task is `stored`."""
+        if not is_task_id(claim_id):
+            raise ClaimNotFound("no such claim")
+        return JsonResponse((await api.provenance.why(tenant, claim_id)).model_dump(mode="json"))
 
     return router
 

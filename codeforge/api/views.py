@@ -67,6 +67,7 @@ def task_view(task: Task, *, with_result: bool = True) -> dict[str, Any]:
         "wait_s": task.wait_ms / 1000,
         "run_s": task.run_ms / 1000,
         "sandbox_peak_bytes": None,  # there is no sandbox yet
+        "budget": None if task.budget_tokens is None else {"tokens": task.budget_tokens},
         "error": _fields(task.error),
         "attempt_errors": orjson.Fragment(task.reasons),
         "stored": task.stored,

@@ -9,8 +9,9 @@ from codeforge.errors import CodeForgeError
 from codeforge.ledger.diagnosis import RedisReport, examine_redis
 from codeforge.settings import Settings, is_loopback, load_settings
 from codeforge.stores.diagnosis import graph_server
+from codeforge.wiring.embeddings import embedder
 from codeforge.wiring.model import model_client
-from codeforge.wiring.stores import embedder, graph_store, vector_store
+from codeforge.wiring.stores import graph_store, vector_store
 
 DEADLINE_S = 10.0
 CONNECT_S = 5.0

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from codeforge.agent import Agent, ModelClient, PageFetcher, WebSearch
+from codeforge.agent import Agent, ModelClient, PageFetcher, TextEmbedder, WebSearch
 from codeforge.errors import CodeForgeError, ModelError, StaleClaim, TaskError
 from codeforge.execution.backoff import retry_delay_s
 from codeforge.execution.context import LedgerContext
@@ -28,11 +28,20 @@ MAX_MESSAGE = 2_000
 class AttemptRunner:
     """Runs attempts with the services that agents may use."""
 
-    def __init__(self, ledger: Ledger, *, model: ModelClient | None, fetcher: PageFetcher, search: WebSearch) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        model: ModelClient | None,
+        fetcher: PageFetcher,
+        search: WebSearch,
+        embedder: TextEmbedder | None = None,
+    ) -> None:
         self._ledger = ledger
         self._model = model
         self._fetcher = fetcher
         self._search = search
+        self._embedder = embedder
 
     async def run(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> None:
         """Runs to an outcome that the ledger took, or that it refused because another attempt owns the task.
@@ -56,7 +65,13 @@ class AttemptRunner:
         """None means: hand the task back."""
         task = claimed.task
         context = LedgerContext(
-            claimed, self._ledger, control, model=self._model, fetcher=self._fetcher, search=self._search
+            claimed,
+            self._ledger,
+            control,
+            model=self._model,
+            fetcher=self._fetcher,
+            search=self._search,
+            embedder=self._embedder,
         )
         limit = asyncio.timeout(task.timeout_s)
         try:

@@ -1,14 +1,21 @@
 """The agent's context on the ledger: steps are journaled with the claim, so that a later attempt replays them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from codeforge.agent import ModelClient, ModelReply, ModelRequest, PageFetcher, SearchReply, WebSearch
-from codeforge.errors import FetchError, LedgerUnavailable, ModelError, ModelNotConfigured, TaskError
+from codeforge.agent import ModelClient, ModelReply, ModelRequest, PageFetcher, SearchReply, TextEmbedder, WebSearch
+from codeforge.errors import (
+    EmbeddingsUnavailable,
+    FetchError,
+    LedgerUnavailable,
+    ModelError,
+    ModelNotConfigured,
+    TaskError,
+)
 from codeforge.execution.control import AttemptControl
 from codeforge.execution.journal import NONE, Entry, JournalError, decode, encode, fingerprint
 from codeforge.execution.patience import patiently
@@ -52,6 +59,7 @@ class LedgerContext:
         model: ModelClient | None,
         fetcher: PageFetcher,
         search: WebSearch,
+        embedder: TextEmbedder | None,
     ) -> None:
         self._claimed = claimed
         self._claim = claimed.claim
@@ -60,6 +68,7 @@ class LedgerContext:
         self._model = model
         self._fetcher = fetcher
         self._search = search
+        self._embedder = embedder
         self._seen: set[str] = set()
 
     @property
@@ -175,6 +184,13 @@ class LedgerContext:
                 return await self._search.search(query, provider=provider, limit=limit)
 
         return await self.step(name, search, SearchReply)
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """See `AgentContext.embed`."""
+        self._control.raise_if_cancelled()
+        if self._embedder is None:
+            raise EmbeddingsUnavailable("no embeddings are configured", retryable=False)
+        return await self._embedder.embed(texts)
 
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """See `AgentContext.emit`."""

@@ -105,6 +105,7 @@ class RedisLedger:
             args += [task.id, task.tenant, task.type.value, task.priority.value, task.input, task.labels]
             args += [task.parent_id or "", task.timeout_s, task.max_attempts, int(task.delay_s * 1000)]
             args.append(task.trace or "")
+            args.append("" if task.budget_tokens is None else task.budget_tokens)
         return args
 
     async def get(self, tenant: str, task_id: str) -> Task:

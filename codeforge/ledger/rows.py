@@ -11,7 +11,7 @@ SUMMARY_FIELDS = (
     "id", "tenant", "type", "state", "priority", "labels", "parent_id", "created_at", "timeout_s", "max_attempts",
     "attempts", "fence", "not_before", "started_at", "finished_at", "progress", "input_tokens", "output_tokens", "usd",
     "error_code", "error_message", "error_retryable", "stored", "reasons", "crashes", "queued_at", "wait_ms", "run_ms",
-    "trace",
+    "trace", "budget_tokens",
 )  # fmt: skip
 """Everything of a row but its two large values."""
 
@@ -72,6 +72,7 @@ def task_of(row: Mapping[str, bytes]) -> Task:
         wait_ms=_int(row, "wait_ms") or 0,
         run_ms=_int(row, "run_ms") or 0,
         trace=_text(row, "trace"),
+        budget_tokens=_int(row, "budget_tokens"),
     )
 
 

@@ -8,11 +8,11 @@ the model.
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError, WithJsonSchema
 
-from codeforge.agent import AgentContext, Message, ModelReply, ModelRequest
+from codeforge.agent import Message, ModelReply, ModelRequest
 from codeforge.errors import ModelError
 from codeforge.llm.dialect import schema_instruction
 from codeforge.task import JsonObject
@@ -35,8 +35,16 @@ _KEPT = frozenset(
 )
 
 
+class Asked(Protocol):
+    """What is asked: an agent's context, or what stands before it."""
+
+    async def model(self, name: str, request: ModelRequest) -> ModelReply:
+        """See `AgentContext.model`."""
+        ...
+
+
 async def ask(
-    ctx: AgentContext,
+    ctx: Asked,
     name: str,
     messages: Sequence[Message],
     answer: type[A],

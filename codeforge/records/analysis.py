@@ -1,11 +1,14 @@
 """An analysis: its report as an Artifact, its claims, and the sources that they cite as Documents."""
 
+from collections.abc import Mapping
+
+from codeforge.identity import claim_id
 from codeforge.records.chunks import chunk_markdown
 from codeforge.records.documents import document_id, excerpt_node, has_chunk
 from codeforge.records.identity import stable_id
 from codeforge.records.model import MAX_CONTENT_BYTES, Fragment, SearchText, clip_bytes, titled
 from codeforge.records.question import question_of
-from codeforge.results import AnalysisResult, Claim, Source
+from codeforge.results import AnalysisResult, Claim, Source, Span
 from codeforge.stores.graph_model import EdgeType, Label
 from codeforge.stores.ports import Edge, Node, Scalar
 from codeforge.task import Task
@@ -18,16 +21,17 @@ End = tuple[str, str]
 def analysis_fragment(task: Task, result: bytes) -> Fragment:
     """Raises pydantic.ValidationError when the result is no AnalysisResult.
 
-    Claims CITE a source's Chunk, or its Document where the source has no excerpt. Texts: kind `report` for each part
-    of the report, kind `claim` for each claim.
+    The task READ its sources. A claim CITES the Chunk of each passage that bears it out, with the places and quotes in
+    it; one without such places (an older result) the source's excerpt, or the Document where there is none.
+    Texts: kind `report` for each part of the report, kind `claim` for each claim.
     """
     analysis = AnalysisResult.model_validate_json(result)
     question = question_of(task)
     fragment = Fragment()
     _add_report(fragment, task, question, analysis.report)
-    cited = {source.n: _add_source(fragment, task, source) for source in analysis.sources}
+    cited = {source.n: _Cited(fragment, task, source) for source in analysis.sources}
     for index, claim in enumerate(analysis.claims):
-        _add_claim(fragment, task, index, claim, cited)
+        _add_claim(fragment, task, claim.id or claim_id(task.id, index), claim, cited)
     return fragment
 
 
@@ -57,32 +61,63 @@ def claim_texts(claim_id: str, text: str) -> list[SearchText]:
     return [SearchText(claim_id, "claim", titled([], text))] if text.strip() else []
 
 
-def _add_source(fragment: Fragment, task: Task, source: Source) -> End:
-    """Adds the source and returns what a claim cites by it."""
-    document = document_id(task.tenant, source.url)
-    # Only what is known here: the Document of a scraped page keeps the properties that the scrape wrote.
-    props: dict[str, Scalar] = {"tenant": task.tenant, "url": source.url}
-    if source.title:
-        props["title"] = source.title
-    fragment.nodes.append(Node(Label.DOCUMENT, document, props))
-    excerpt = source.excerpt.strip()
-    if not excerpt:
-        return Label.DOCUMENT, document
-    chunk = excerpt_node(task.tenant, document, clip_bytes(excerpt, MAX_EXCERPT_BYTES))
-    fragment.nodes.append(chunk)
-    fragment.edges.append(has_chunk(document, chunk))
-    return Label.CHUNK, chunk.id
+class _Cited:
+    """A source in the graph: its Document, and a Chunk for each of its passages."""
+
+    def __init__(self, fragment: Fragment, task: Task, source: Source) -> None:
+        self._fragment = fragment
+        self._document = document_id(task.tenant, source.url)
+        # Only what is known here: the Document of a scraped page keeps the properties that the scrape wrote.
+        props: dict[str, Scalar] = {"tenant": task.tenant, "url": source.url}
+        if source.title:
+            props["title"] = source.title
+        fragment.nodes.append(Node(Label.DOCUMENT, self._document, props))
+        fragment.edges.append(Edge(EdgeType.READ, (Label.TASK, task.id), (Label.DOCUMENT, self._document)))
+        self._passages = [
+            (range(passage.start, passage.start + len(passage.text)), self._chunk(task.tenant, passage.text))
+            for passage in source.passages
+        ]
+        excerpt = source.excerpt.strip()
+        self.whole: End = (Label.DOCUMENT, self._document)
+        if excerpt and not self._passages:
+            self.whole = (Label.CHUNK, self._chunk(task.tenant, excerpt))
+
+    def chunk_of(self, span: Span) -> End | None:
+        """The Chunk that the place lies in."""
+        for places, chunk in self._passages:
+            if span.start in places and span.end <= places.stop:
+                return Label.CHUNK, chunk
+        return None
+
+    def _chunk(self, tenant: str, text: str) -> str:
+        chunk = excerpt_node(tenant, self._document, clip_bytes(text, MAX_EXCERPT_BYTES))
+        self._fragment.nodes.append(chunk)
+        self._fragment.edges.append(has_chunk(self._document, chunk))
+        return chunk.id
 
 
-def _add_claim(fragment: Fragment, task: Task, index: int, claim: Claim, cited: dict[int, End]) -> None:
+def _add_claim(fragment: Fragment, task: Task, id_: str, claim: Claim, cited: Mapping[int, _Cited]) -> None:
     props: dict[str, Scalar] = {
         "tenant": task.tenant,
         "text": clip_bytes(claim.text, MAX_CONTENT_BYTES),
         "supported": claim.supported,
+        "reason": claim.reason or None,
     }
-    node = Node(Label.CLAIM, stable_id(task.id, "claim", str(index)), props)
-    fragment.nodes.append(node)
-    fragment.edges.append(Edge(EdgeType.CLAIMED, (Label.TASK, task.id), (Label.CLAIM, node.id)))
-    ends = dict.fromkeys(cited[n] for n in claim.sources if n in cited)
-    fragment.edges.extend(Edge(EdgeType.CITES, (Label.CLAIM, node.id), end) for end in ends)
-    fragment.texts.extend(claim_texts(node.id, claim.text))
+    fragment.nodes.append(Node(Label.CLAIM, id_, props))
+    fragment.edges.append(Edge(EdgeType.CLAIMED, (Label.TASK, task.id), (Label.CLAIM, id_)))
+    for end, spans in _ends_of(claim, cited).items():
+        places: dict[str, Scalar] = {
+            "spans": [f"{span.start}-{span.end}" for span in spans],
+            "quotes": [clip_bytes(span.quote, MAX_EXCERPT_BYTES) for span in spans],
+        }
+        fragment.edges.append(Edge(EdgeType.CITES, (Label.CLAIM, id_), end, places if spans else {}))
+    fragment.texts.extend(claim_texts(id_, claim.text))
+
+
+def _ends_of(claim: Claim, cited: Mapping[int, _Cited]) -> dict[End, list[Span]]:
+    """What the claim cites, each end once, with the places in it."""
+    ends: dict[End, list[Span]] = {}
+    for span in claim.spans:
+        if span.source in cited and (chunk := cited[span.source].chunk_of(span)):
+            ends.setdefault(chunk, []).append(span)
+    return ends or {cited[n].whole: [] for n in claim.sources if n in cited}

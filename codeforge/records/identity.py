@@ -1,21 +1,10 @@
 """Deterministic ids: the same task, page or part always gets the same one, so that writing again changes nothing."""
 
 import hashlib
-from uuid import UUID, uuid5
 
-NAMESPACE = UUID("7c1f0d5e-93b4-4a62-8f0e-2b6a5d41c9e7")
-"""The project's own UUID namespace. Changing it orphans everything that is stored."""
+from codeforge.identity import NAMESPACE, stable_id
 
-_SEPARATOR = "\x1f"
-
-
-def stable_id(*parts: str) -> str:
-    """The version 5 UUID (RFC 9562) of the parts, as text.
-
-    The parts' lengths go into the name, so that ("ab", "c") and ("a", "bc") differ whatever they hold.
-    """
-    lengths = ",".join(str(len(part)) for part in parts)
-    return str(uuid5(NAMESPACE, _SEPARATOR.join((lengths, *parts))))
+__all__ = ["NAMESPACE", "content_hash", "stable_id"]
 
 
 def content_hash(text: str) -> str:

@@ -48,6 +48,7 @@ def restored_task(node: Node) -> RestoredTask:
         result=None if props.get("result") is None else str(props["result"]).encode(),
         error=_error(props),
         stored=True,
+        budget_tokens=_integer(props, "budget_tokens"),
         reasons=(_text(props, "attempt_errors") or "[]").encode(),
     )
     return RestoredTask(task, result_truncated=bool(props.get("result_truncated")))

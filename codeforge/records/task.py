@@ -93,6 +93,7 @@ def _task_props(task: Task) -> dict[str, Scalar]:
         "timeout_s": task.timeout_s,
         "priority": task.priority.value,
         "parent_id": task.parent_id,
+        "budget_tokens": task.budget_tokens,
         "fence": task.fence,
         "input_tokens": task.usage.input_tokens,
         "output_tokens": task.usage.output_tokens,

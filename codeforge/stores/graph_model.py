@@ -26,6 +26,7 @@ class EdgeType(StrEnum):
     CHILD_OF = "CHILD_OF"  # Task -> Task
     CALLED = "CALLED"  # Task -> ModelCall
     FETCHED = "FETCHED"  # Task -> Document
+    READ = "READ"  # Task -> Document, a source of an analysis
     HAS_CHUNK = "HAS_CHUNK"  # Document -> Chunk
     LINKS_TO = "LINKS_TO"  # Document -> Document
     PRODUCED = "PRODUCED"  # Task -> Artifact

@@ -1,4 +1,4 @@
-"""The Cypher that reads: a task's neighbourhood."""
+"""The Cypher that reads: a task's neighbourhood, and where a claim comes from."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +13,15 @@ _TASK = "MATCH (n:Task {id: $id}) WHERE n.tenant = $tenant"
 _NEAR = "MATCH (t:Task {id: $id})--(n) WHERE n.tenant = $tenant AND n <> t"
 
 _FAR = "MATCH (t:Task {id: $id})-->(h)-->(n) WHERE n.tenant = $tenant AND h.tenant = $tenant AND NOT h:Task"
+
+_CLAIM = "MATCH (n:Claim {id: $id}) WHERE n.tenant = $tenant"
+
+_TRAIL = (
+    "MATCH (c:Claim {id: $id})-[:CITES]->(n) WHERE n.tenant = $tenant",
+    "MATCH (c:Claim {id: $id})-[:CITES]->(k)<-[:HAS_CHUNK]-(n) WHERE n.tenant = $tenant AND k.tenant = $tenant",
+    "MATCH (c:Claim {id: $id})<-[:CLAIMED]-(n) WHERE n.tenant = $tenant",
+    "MATCH (c:Claim {id: $id})<-[:CLAIMED]-(t)-[:CALLED]->(n) WHERE n.tenant = $tenant AND t.tenant = $tenant",
+)
 
 _NODES = (
     " WITH DISTINCT n, labels(n)[0] AS label ORDER BY label, n.id LIMIT $limit RETURN label, properties(n) AS props"
@@ -56,6 +65,17 @@ async def read_neighbourhood(
         further = await nodes(_FAR, limit)
         found |= dict([item for item in further.items() if item[0] not in found][: limit - len(found)])
     return GraphBatch(list(found.values()), await _edges(transaction, found, limit * MAX_EDGES_PER_NODE))
+
+
+async def read_trail(transaction: AsyncManagedTransaction, tenant: str, claim_id: str, limit: int) -> GraphBatch | None:
+    """As `GraphStore.trail`. Raises the driver's errors."""
+    parameters = {"id": claim_id, "tenant": tenant, "limit": limit}
+    found = _by_end(await _fetched(transaction, _CLAIM + _NODES, parameters))
+    if not found:
+        return None
+    for pattern in _TRAIL:
+        found |= _by_end(await _fetched(transaction, pattern + _NODES, parameters))
+    return GraphBatch(list(found.values()), await _edges(transaction, found, len(found) * MAX_EDGES_PER_NODE))
 
 
 async def _edges(transaction: AsyncManagedTransaction, nodes: Iterable[End], limit: int) -> list[Edge]:

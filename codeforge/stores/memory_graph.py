@@ -55,6 +55,24 @@ class MemoryGraphStore:
             edges=[Edge(*key, dict(props)) for key, props in edges[: limit * MAX_EDGES_PER_NODE]],
         )
 
+    async def trail(self, tenant: str, claim_id: str, limit: int) -> GraphBatch | None:
+        """As the port has it."""
+        self._check()
+        claim: End = (Label.CLAIM.value, claim_id)
+        if self.nodes.get(claim, {}).get("tenant") != tenant:
+            return None
+        cited = self._of_tenant(tenant, {b for kind, a, b in self.edges if (kind, a) == ("CITES", claim)})[:limit]
+        documents = {a for kind, a, b in self.edges if kind == "HAS_CHUNK" and b in cited}
+        makers = self._of_tenant(tenant, {a for kind, a, b in self.edges if (kind, b) == ("CLAIMED", claim)})[:limit]
+        calls = self._of_tenant(tenant, {b for kind, a, b in self.edges if kind == "CALLED" and a in makers})[:limit]
+        kept = dict.fromkeys([claim, *cited, *self._of_tenant(tenant, documents)[:limit], *makers, *calls])
+        return GraphBatch(
+            nodes=[Node(*end, dict(self.nodes[end])) for end in kept],
+            edges=[
+                Edge(*key, dict(props)) for key, props in sorted(self.edges.items()) if {key[1], key[2]} <= set(kept)
+            ],
+        )
+
     async def tasks(self, after: str, limit: int) -> Sequence[Node]:
         """As the port has it."""
         self._check()

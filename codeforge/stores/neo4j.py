@@ -21,7 +21,7 @@ from pydantic import SecretStr
 
 from codeforge.errors import CodeForgeError, GraphUnavailable, RowRejected, SettingsError
 from codeforge.stores.cypher import PING, Statement, constraint_statements, transactions_of
-from codeforge.stores.graph_reader import read_neighbourhood, read_tasks
+from codeforge.stores.graph_reader import read_neighbourhood, read_tasks, read_trail
 from codeforge.stores.graph_rows import edge_rows, node_rows
 from codeforge.stores.ports import GraphBatch, Node
 
@@ -111,6 +111,14 @@ class Neo4jStore:
 
         async def read(transaction: AsyncManagedTransaction) -> GraphBatch | None:
             return await read_neighbourhood(transaction, tenant, task_id, max(limit, 1))
+
+        return await self._transact(read, reading=True)
+
+    async def trail(self, tenant: str, claim_id: str, limit: int) -> GraphBatch | None:
+        """As the port has it, read in one transaction. Raises GraphUnavailable."""
+
+        async def read(transaction: AsyncManagedTransaction) -> GraphBatch | None:
+            return await read_trail(transaction, tenant, claim_id, max(limit, 1))
 
         return await self._transact(read, reading=True)
 

@@ -53,6 +53,12 @@ class GraphStore(Protocol):
         None when the tenant has no such task."""
         ...
 
+    async def trail(self, tenant: str, claim_id: str, limit: int) -> GraphBatch | None:
+        """The claim's node, what it cites, the documents of those chunks, the task that made the claim, and the model
+        calls of that task: at most `limit` nodes of each kind; and the edges among them. None when the tenant has no
+        such claim."""
+        ...
+
     async def tasks(self, after: str, limit: int) -> Sequence[Node]:
         """Stored tasks of all tenants in the order of their ids, those behind the id `after` ("" for the first), at
         most `limit`."""

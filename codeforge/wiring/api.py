@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from codeforge.ledger.port import Ledger
 from codeforge.ledger.rates import Rates
 from codeforge.lineage import Lineage
+from codeforge.provenance import Provenance
 from codeforge.search import Search
 from codeforge.settings import Settings
 from codeforge.stores.ports import Embedder, GraphStore, VectorStore
 from codeforge.submission import Submissions
 from codeforge.web.guard import AddressGuard
+from codeforge.wiring.embeddings import embedder
 from codeforge.wiring.ledger import rates, redis_ledger
-from codeforge.wiring.stores import embedder, graph_store, vector_store
+from codeforge.wiring.stores import graph_store, vector_store
 
 API_CONNECTIONS = 64
 STREAM_CONNECTIONS = 210
@@ -24,6 +26,7 @@ class ApiServices:
     ledger: Ledger
     submissions: Submissions
     lineage: Lineage
+    provenance: Provenance
     search: Search
     graph: GraphStore
     vectors: VectorStore
@@ -46,6 +49,7 @@ async def api_services(settings: Settings) -> ApiServices:
         ledger=ledger,
         submissions=Submissions(ledger, guard, limits, model_configured=settings.model_configured),
         lineage=Lineage(graph),
+        provenance=Provenance(graph),
         search=Search(vectors, texts),
         graph=graph,
         vectors=vectors,

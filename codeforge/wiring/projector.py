@@ -10,8 +10,9 @@ from codeforge.ledger.port import Ledger
 from codeforge.projection import Projector
 from codeforge.settings import Settings
 from codeforge.stores.ports import GraphStore, VectorStore
+from codeforge.wiring.embeddings import embedder
 from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, BLOCKING_TIMEOUT_S, redis_ledger, retention
-from codeforge.wiring.stores import embedder, graph_store, vector_store
+from codeforge.wiring.stores import graph_store, vector_store
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from codeforge.projection import Projector
 from codeforge.rebuilding import GraphRebuild, VectorRebuild
 from codeforge.settings import Settings
+from codeforge.wiring.embeddings import embedder
 from codeforge.wiring.outbox import outbox_keeper
-from codeforge.wiring.stores import embedder, graph_store, vector_store
+from codeforge.wiring.stores import graph_store, vector_store
 
 
 @asynccontextmanager

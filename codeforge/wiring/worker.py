@@ -18,6 +18,7 @@ from codeforge.tracing import end_tracing
 from codeforge.web.fetcher import GuardedFetcher
 from codeforge.web.guard import AddressGuard
 from codeforge.web.search import ConfiguredSearch
+from codeforge.wiring.embeddings import embedder_if_configured
 from codeforge.wiring.ledger import redis_ledger
 from codeforge.wiring.model import model_client
 from codeforge.worker_types import WorkerType
@@ -59,11 +60,14 @@ class AttemptParts:
         self._model = model_client(settings)
         self._fetcher = GuardedFetcher(AddressGuard(settings.allow_private_hosts))
         self._search = ConfiguredSearch(settings)
-        self.runner = AttemptRunner(self.ledger, model=self._model, fetcher=self._fetcher, search=self._search)
+        self._embedder = embedder_if_configured(settings)
+        self.runner = AttemptRunner(
+            self.ledger, model=self._model, fetcher=self._fetcher, search=self._search, embedder=self._embedder
+        )
 
     async def close(self) -> None:
         """Closes all of them, and sends what is traced and not sent yet."""
         await asyncio.to_thread(end_tracing)
-        for part in (self._model, self._fetcher, self._search, self.ledger):
+        for part in (self._model, self._fetcher, self._search, self._embedder, self.ledger):
             if part is not None:
                 await part.close()

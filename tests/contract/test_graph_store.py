@@ -172,6 +172,56 @@ async def test_tenants_never_meet(graph_engine: GraphEngine, key: str) -> None:
         assert ends(await read(store, task[1])) == {task, mine}
 
 
+async def test_the_trail_leads_from_a_claim_to_the_calls_of_its_task(graph_engine: GraphEngine, key: str) -> None:
+    claim, sibling = ("Claim", f"{key}claim"), ("Claim", f"{key}sibling")
+    chunk, uncited = ("Chunk", f"{key}chunk"), ("Chunk", f"{key}uncited")
+    page, bare, other_page = (("Document", f"{key}{name}") for name in ("page", "bare", "other"))
+    task, reader = ("Task", f"{key}task"), ("Task", f"{key}reader")
+    call, other_call = ("ModelCall", f"{key}call"), ("ModelCall", f"{key}others")
+    trail = [
+        Edge("CITES", claim, chunk, {"spans": ["1-2"], "quotes": ["q"]}),
+        Edge("CITES", claim, bare),
+        Edge("HAS_CHUNK", page, chunk),
+        Edge("CLAIMED", task, claim),
+        Edge("CALLED", task, call),
+        Edge("READ", task, page),
+    ]
+    beside = [
+        Edge("CITES", sibling, uncited),
+        Edge("HAS_CHUNK", page, uncited),
+        Edge("CLAIMED", task, sibling),
+        Edge("LINKS_TO", page, other_page),
+        Edge("READ", reader, page),
+        Edge("CALLED", reader, other_call),
+    ]
+    everything = (claim, sibling, chunk, uncited, page, bare, other_page, task, reader, call, other_call)
+    async with opened(graph_engine) as store:
+        await store.write(GraphBatch([node(end) for end in everything], [*trail, *beside]))
+        found = await store.trail("acme", claim[1], 10)
+        assert await store.trail("globex", claim[1], 10) is None
+        assert await store.trail("acme", f"{key}nothing", 10) is None
+        assert await store.trail("acme", task[1], 10) is None
+    assert ends(found) == {claim, chunk, bare, page, task, call}
+    assert triples(found) == {(edge.type, edge.start, edge.end) for edge in trail}
+    assert found is not None
+    assert [edge.props for edge in found.edges if edge.end == chunk and edge.type == "CITES"] == [trail[0].props]
+
+
+async def test_a_trail_meets_no_other_tenant(graph_engine: GraphEngine, key: str) -> None:
+    claim, chunk, task = ("Claim", f"{key}claim"), ("Chunk", f"{key}chunk"), ("Task", f"{key}task")
+    page, call = ("Document", f"{key}page"), ("ModelCall", f"{key}call")
+    edges = [
+        Edge("CITES", claim, chunk),
+        Edge("HAS_CHUNK", page, chunk),
+        Edge("CLAIMED", task, claim),
+        Edge("CALLED", task, call),
+    ]
+    async with opened(graph_engine) as store:
+        theirs = [node(end, tenant="globex") for end in (chunk, page, task, call)]
+        await store.write(GraphBatch([node(claim), *theirs], edges))
+        assert ends(await store.trail("acme", claim[1], 10)) == {claim}
+
+
 async def test_the_limit_counts_nodes_and_the_nearest_come_first(graph_engine: GraphEngine, key: str) -> None:
     task = ("Task", f"{key}t")
     pages = [("Document", f"{key}{index:02}") for index in range(30)]
@@ -270,6 +320,7 @@ async def test_an_unreachable_server_is_said_so_in_time(graph_engine: GraphEngin
         store.ping,
         lambda: store.write(task),
         lambda: store.neighbourhood("acme", "t", 10),
+        lambda: store.trail("acme", "c", 10),
     ]
     for call in calls:
         start = time.monotonic()

@@ -37,6 +37,7 @@ API_MODULES = (
     "codeforge.__main__", "codeforge.health", "codeforge.cli.main", "codeforge.cli.doctor", "codeforge.api.server",
     "codeforge.processes.projector", "codeforge.processes.reaper", "codeforge.processes.flower",
     "codeforge.wiring.api", "codeforge.wiring.projector", "codeforge.wiring.reaper", "codeforge.wiring.stores",
+    "codeforge.wiring.embeddings",
     "codeforge.wiring.rebuilding",
     "celery.__main__", "flower.command", "flower.app", "flower.urls", "kombu.transport.redis",
 )  # fmt: skip

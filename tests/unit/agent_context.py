@@ -1,6 +1,6 @@
 """An `AgentContext` without a service behind it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, TypeVar
@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel
 
 from codeforge.agent import ModelClient, ModelReply, ModelRequest, SearchReply
-from codeforge.errors import FetchError, TaskError
+from codeforge.errors import EmbeddingsUnavailable, FetchError, TaskError
 from codeforge.results import Page
 from codeforge.task import Task, TaskState
 from codeforge.worker_types import Priority, WorkerType
@@ -33,7 +33,8 @@ class FakeContext:
 
     answers: Mapping[str, str | Answer] = field(default_factory=dict)
     pages: Mapping[str, Page] = field(default_factory=dict)
-    hits: SearchReply | TaskError | None = None
+    hits: SearchReply | TaskError | Mapping[str, SearchReply | TaskError] | None = None
+    vectors: Callable[[str], list[float]] | None = None
     client: ModelClient | None = None
     requests: dict[str, ModelRequest] = field(default_factory=dict)
     events: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
@@ -73,13 +74,20 @@ class FakeContext:
     async def web_search(
         self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int
     ) -> SearchReply:
-        """The prepared hits, or the prepared error."""
+        """The prepared hits, or the prepared error; by the query where `hits` tells them apart."""
         self.searches.append((query, provider, limit))
         if self.hits is None:
             raise TaskError("set TAVILY_API_KEY or EXA_API_KEY", code="search_not_configured")
-        if isinstance(self.hits, TaskError):
-            raise self.hits
-        return self.hits
+        found = self.hits.get(query, SearchReply(hits=[])) if isinstance(self.hits, Mapping) else self.hits
+        if isinstance(found, TaskError):
+            raise found
+        return found
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """What `vectors` gives for each, where it is there."""
+        if self.vectors is None:
+            raise EmbeddingsUnavailable("no embeddings are configured")
+        return [self.vectors(text) for text in texts]
 
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """Records it."""

@@ -6,8 +6,8 @@ import pytest
 
 from codeforge.errors import SettingsError
 from codeforge.settings import Settings, load_settings
-from codeforge.wiring import stores
-from codeforge.wiring.stores import check_embeddings
+from codeforge.wiring import embeddings
+from codeforge.wiring.embeddings import check_embeddings
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def lean(monkeypatch: pytest.MonkeyPatch) -> None:
         assert name == "wordllama"
         return None
 
-    monkeypatch.setattr(stores, "find_spec", nothing)
+    monkeypatch.setattr(embeddings, "find_spec", nothing)
 
 
 def line(settings: Settings) -> str:

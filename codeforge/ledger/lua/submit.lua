@@ -1,5 +1,5 @@
 -- ARGV: idempotency key or '', body hash, limit of the outbox in bytes or 0, number of tasks, then per task: id, tenant,
---       type, priority, input, labels, parent, timeout_s, max_attempts, delay_ms, trace context or ''
+--       type, priority, input, labels, parent, timeout_s, max_attempts, delay_ms, trace context or '', tokens or ''
 -- Answers {'ok', when in ms, ids...}, {'replayed', when in ms, ids...}, {'conflict'}, {'no_parent', task number},
 -- {'outbox_full'}, {'queue_full'}. A key lives as long as its tasks: `open` counts those of them that are not stored yet,
 -- and the last one gives it its time to live (settle.lua).
@@ -27,7 +27,8 @@ end
 local tasks = {}
 for i = 1, tonumber(arg()) do
   tasks[i] = {id = arg(), tenant = arg(), type = arg(), priority = arg(),
-    input = arg(), labels = arg(), parent = arg(), timeout = arg(), attempts = arg(), delay = tonumber(arg()), trace = arg()}
+    input = arg(), labels = arg(), parent = arg(), timeout = arg(), attempts = arg(), delay = tonumber(arg()),
+    trace = arg(), budget = arg()}
   local parent = tasks[i].parent
   if parent ~= '' and redis.call('HGET', task_key(parent), 'tenant') ~= tasks[i].tenant then
     return {'no_parent', i}
@@ -52,6 +53,7 @@ for i, t in ipairs(tasks) do
       'state', 'queued', 'place', '', 'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now,
       'timeout_s', t.timeout, 'max_attempts', t.attempts, 'attempts', 0, 'fence', 0, 'rings', 0,
       'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'stored', 0)
+    if t.budget ~= '' then redis.call('HSET', task_key(t.id), 'budget_tokens', t.budget) end
     if idem ~= '' then redis.call('HSET', task_key(t.id), 'idem', idem) end
     if t.trace ~= '' then redis.call('HSET', task_key(t.id), 'trace', t.trace) end
     redis.call('ZADD', 'cf:tasks:' .. t.tenant, 0, t.id)

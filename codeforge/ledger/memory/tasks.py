@@ -75,6 +75,7 @@ class MemoryTasks(MemoryPlaces):
                 created_at=now,
                 timeout_s=new.timeout_s,
                 max_attempts=new.max_attempts,
+                budget_tokens=new.budget_tokens,
                 not_before=now + delay_ms if delay_ms else None,
             )
         )

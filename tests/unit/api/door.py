@@ -13,6 +13,7 @@ from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
 from codeforge.ledger.rates import NoRates, Rates
 from codeforge.lineage import Lineage
+from codeforge.provenance import Provenance
 from codeforge.search import Search
 from codeforge.settings import Settings
 from codeforge.stores.memory_graph import MemoryGraphStore
@@ -68,6 +69,7 @@ async def opened(
         ledger=ledger,
         submissions=Submissions(ledger, AddressGuard(), limits, model_configured=model),
         lineage=Lineage(graph),
+        provenance=Provenance(graph),
         search=Search(vectors, embedder),
         graph=graph,
         vectors=vectors,

@@ -261,7 +261,7 @@ async def test_description_names_every_route_and_lacks_nothing(door: Door) -> No
         ("/tasks", "post"), ("/tasks", "get"), ("/tasks/batch", "post"), ("/tasks/{task_id}", "get"),
         ("/tasks/{task_id}", "delete"), ("/tasks/{task_id}/replay", "post"), ("/tasks/{task_id}/events", "get"),
         ("/tasks/{task_id}/graph", "get"), ("/search", "get"), ("/queues", "get"), ("/healthz", "get"),
-        ("/readyz", "get"), ("/metrics", "get"),
+        ("/readyz", "get"), ("/metrics", "get"), ("/claims/{claim_id}/why", "get"),
     }  # fmt: skip
     for reference in references(description):
         part = description

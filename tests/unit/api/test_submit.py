@@ -17,6 +17,8 @@ from tests.unit.api.door import SCRAPE, Door, opened, problem_of
 
 pytestmark = pytest.mark.anyio
 
+ANALYSIS = {"type": "analysis", "input": {"question": "Why?"}}
+
 
 def queued(door: Door) -> int:
     return sum(len(ids) for places in (door.ledger.queued, door.ledger.delayed) for ids in places.values())
@@ -80,6 +82,11 @@ async def test_every_field_of_the_contract_is_taken(door: Door) -> None:
         ({"timeout_s": 14_401}, "timeout_s", "invalid_input"),
         ({"max_attempts": 21}, "max_attempts", "invalid_input"),
         ({"budget": {"usd": 1}}, "budget", "not_supported"),
+        ({"budget": {"tokens": 1_000}}, "budget", "not_supported"),
+        (ANALYSIS | {"budget": {"usd": 1, "tokens": 1_000}}, "budget.usd", "not_supported"),
+        (ANALYSIS | {"budget": {"tokens": 0}}, "budget.tokens", "invalid_input"),
+        (ANALYSIS | {"budget": {"tokens": "1"}}, "budget.tokens", "invalid_input"),
+        (ANALYSIS | {"budget": {"euros": 1}}, "budget.euros", "invalid_input"),
         ({"webhook": {"url": "https://a/"}}, "webhook", "not_supported"),
         ({"labels": {"a": 1}}, "labels.a", "invalid_input"),
         ({"parent_id": "no-uuid"}, "parent_id", "invalid_input"),
@@ -96,6 +103,13 @@ async def test_refusal_names_the_field_and_enqueues_nothing(
     in_batch = problem_of(await door.http.post("/tasks/batch", json={"tasks": [SCRAPE, SCRAPE | change]}), 422)
     assert (in_batch["field"], in_batch["code"]) == (f"tasks.1.{field}", code)
     assert queued(door) == 0
+
+
+async def test_a_budget_of_tokens_is_kept_with_an_analysis(door: Door) -> None:
+    body = ANALYSIS | {"budget": {"tokens": 20_000}}
+    task_id = (await door.http.post("/tasks", json=body)).json()["id"]
+    assert (await door.ledger.get("default", task_id)).budget_tokens == 20_000
+    assert (await door.http.get(f"/tasks/{task_id}")).json()["budget"] == {"tokens": 20_000}
 
 
 @pytest.mark.parametrize("missing", ["type", "input"])

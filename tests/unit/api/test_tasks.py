@@ -34,7 +34,7 @@ async def test_queued_task_has_every_field_of_the_contract(door: Door) -> None:
         "id": task_id, "type": "scrape", "state": "queued", "priority": "normal", "attempts": 0, "max_attempts": 3,
         "timeout_s": 600, "created_at": got["created_at"], "started_at": None, "finished_at": None,
         "not_before": None, "progress": None, "usage": {"input_tokens": 0, "output_tokens": 0, "usd": 0.0},
-        "wait_s": 0.0, "run_s": 0.0, "sandbox_peak_bytes": None,
+        "budget": None, "wait_s": 0.0, "run_s": 0.0, "sandbox_peak_bytes": None,
         "result": None, "error": None, "stored": False, "labels": {"project": "x"}, "parent_id": None,
         "attempt_errors": [],
             "links": {name: f"/tasks/{task_id}{path}" for name, path in

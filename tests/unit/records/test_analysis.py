@@ -1,7 +1,8 @@
 """An analysis in the stores."""
 
+from codeforge.identity import claim_id
 from codeforge.records import records_of
-from codeforge.results import AnalysisResult, Claim, ScrapeResult, Source
+from codeforge.results import AnalysisResult, Claim, ScrapeResult, Source, SourcePassage, Span
 from codeforge.worker_types import WorkerType
 from tests.unit.records.samples import edges, finished, nodes, page
 
@@ -47,7 +48,7 @@ def test_claims_cite_excerpts_else_documents() -> None:
     first, second = nodes(records, "Claim")
     (excerpt,) = nodes(records, "Chunk")
     with_excerpt, without = nodes(records, "Document")
-    assert first.props == {"tenant": "acme", "text": "Reefs turn white.", "supported": True}
+    assert first.props == {"tenant": "acme", "text": "Reefs turn white.", "supported": True, "reason": None}
     assert second.props["supported"] is False
     assert [edge.end[1] for edge in edges(records, "CLAIMED")] == [first.id, second.id]
     assert [(edge.start[1], edge.end) for edge in edges(records, "CITES")] == [
@@ -57,6 +58,42 @@ def test_claims_cite_excerpts_else_documents() -> None:
     assert excerpt.props["text"] == "Corals expel their algae."
     assert [(edge.start[1], edge.end[1]) for edge in edges(records, "HAS_CHUNK")] == [(with_excerpt.id, excerpt.id)]
     assert [text.text for text in records.texts if text.kind == "claim"] == ["Reefs turn white.", "Nobody knows why."]
+
+
+def test_claims_cite_the_passages_that_bear_them_out_with_the_places_in_them() -> None:
+    passages = [
+        SourcePassage(start=0, text="Reefs turn white. Corals die."),
+        SourcePassage(start=90, text="It is warm."),
+    ]
+    spans = [
+        Span(source=1, start=0, end=16, quote="Reefs turn white"),
+        Span(source=1, start=18, end=29, quote="Corals die."),
+        Span(source=1, start=90, end=100, quote="It is warm"),
+    ]
+    result = AnalysisResult(
+        report="Reefs turn white [1].",
+        claims=[
+            Claim(id=claim_id("t", 0), text="Reefs turn white.", sources=[1], supported=True, spans=spans),
+            Claim(id=claim_id("t", 1), text="Nobody knows.", sources=[], supported=False, reason="it has no quote"),
+        ],
+        sources=[Source(n=1, url="https://a.example/", excerpt="Reefs", passages=passages)],
+    )
+
+    records = records_of(finished(WorkerType.ANALYSIS, result, input=QUESTION), [])
+
+    (document,) = nodes(records, "Document")
+    first, second = nodes(records, "Chunk")
+    assert [chunk.props["text"] for chunk in (first, second)] == [passage.text for passage in passages]
+    assert {(edge.start[1], edge.end[1]) for edge in edges(records, "HAS_CHUNK")} == {
+        (document.id, first.id),
+        (document.id, second.id),
+    }
+    assert [(edge.start[1], edge.end[1], dict(edge.props)) for edge in edges(records, "CITES")] == [
+        (claim_id("t", 0), first.id, {"spans": ["0-16", "18-29"], "quotes": ["Reefs turn white", "Corals die."]}),
+        (claim_id("t", 0), second.id, {"spans": ["90-100"], "quotes": ["It is warm"]}),
+    ]
+    assert [node.props.get("reason") for node in nodes(records, "Claim")] == [None, "it has no quote"]
+    assert [edge.end[1] for edge in edges(records, "READ")] == [document.id]
 
 
 def test_a_source_is_the_document_that_a_scrape_stored_and_takes_nothing_from_it() -> None:

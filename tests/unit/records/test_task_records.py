@@ -63,6 +63,7 @@ def test_the_task_node_says_what_happened() -> None:
         "usd": 0.75,
         "wait_ms": 12,
         "run_ms": 34,
+        "budget_tokens": None,
         "error_code": None,
         "error_message": None,
         "error_retryable": None,
