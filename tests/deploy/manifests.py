@@ -1,26 +1,15 @@
-"""The Kubernetes base as data."""
+"""A rendered stack of Kubernetes resources as data."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from tests.deploy.facts import ROOT, load_yaml
-
-BASE = ROOT / "deploy" / "k8s" / "base"
+from tests.deploy.facts import OWN_IMAGES
 
 Resource = dict[str, Any]
 Stack = list[Resource]
 
-
-def kustomization(base: Path = BASE) -> Resource:
-    """What `kubectl kustomize` reads."""
-    content: Resource = load_yaml(base / "kustomization.yaml")
-    return content
-
-
-def load_stack(base: Path = BASE) -> Stack:
-    """What `kubectl kustomize` renders. The base has resources only, so rendering is reading."""
-    return [load_yaml(base / name) for name in kustomization(base)["resources"]]
+LASTING = {"Deployment", "StatefulSet", "DaemonSet"}
+"""Kinds whose pods are meant to run for ever."""
 
 
 def title(resource: Resource) -> str:
@@ -46,18 +35,29 @@ def names(stack: Stack, kind: str) -> set[str]:
 
 def workloads(stack: Stack) -> Stack:
     """The resources with a pod template."""
-    return [resource for resource in stack if resource["kind"] in {"Deployment", "StatefulSet", "DaemonSet"}]
+    return [resource for resource in stack if resource["kind"] in LASTING | {"Job", "CronJob"}]
+
+
+def lasting(stack: Stack) -> Stack:
+    """The workloads whose pods never end by themselves."""
+    return [resource for resource in stack if resource["kind"] in LASTING]
+
+
+def _template_of(workload: Resource) -> Resource:
+    spec: Resource = workload["spec"]
+    template: Resource = (spec["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else spec)["template"]
+    return template
 
 
 def pod_of(workload: Resource) -> Resource:
     """The pod's specification."""
-    pod: Resource = workload["spec"]["template"]["spec"]
+    pod: Resource = _template_of(workload)["spec"]
     return pod
 
 
 def labels_of(workload: Resource) -> dict[str, str]:
     """The labels of the pods."""
-    labels: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    labels: dict[str, str] = _template_of(workload).get("metadata", {}).get("labels", {})
     return labels
 
 
@@ -72,6 +72,11 @@ def all_containers(stack: Stack) -> Iterator[tuple[Resource, Resource]]:
     for workload in workloads(stack):
         for container in containers_of(workload):
             yield workload, container
+
+
+def is_own(container: Resource) -> bool:
+    """Whether it runs one of our images, wherever that is pulled from."""
+    return container["image"].rpartition(":")[0].rpartition("/")[2] in OWN_IMAGES
 
 
 def environment_of(stack: Stack, container: Resource) -> dict[str, str]:

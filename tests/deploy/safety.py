@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from codeforge.worker_types import WorkerType
 from tests.deploy.facts import (
@@ -16,10 +17,14 @@ from tests.deploy.facts import (
     unknown_variables,
 )
 from tests.deploy.manifests import (
+    Resource,
     Stack,
     all_containers,
+    containers_of,
     environment_of,
     find,
+    is_own,
+    lasting,
     names,
     of_kind,
     pod_of,
@@ -27,9 +32,11 @@ from tests.deploy.manifests import (
     title,
     workloads,
 )
+from tests.deploy.storage import amount
 
-QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-SCALE = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+START_A_MACHINE = {"cypher-shell", "neo4j-admin", "celery"}
+"""Seconds of CPU a call."""
+
 HTTP_PATHS = {"api": {"/healthz", "/readyz"}, "flower": {"/healthcheck"}}
 WORKERS = {f"agent-worker-{worker_type}" for worker_type in WorkerType}
 EXPECTED = {
@@ -37,30 +44,33 @@ EXPECTED = {
     "ConfigMap": {"codeforge-config"},
     "Service": {"agent-orchestrator-service"},
     "Deployment": {"agent-orchestrator", "projector", "reaper", "flower"} | WORKERS,
-    "ScaledObject": {"projector"} | WORKERS,
 }
-"""The contract's names, of what the base holds."""
+"""The contract's names."""
+
+SCALED = {"projector"} | WORKERS
 
 ENGINES = {
-    "CODEFORGE_REDIS_HOST": "redis-service",
-    "CODEFORGE_NEO4J_HOST": "neo4j-service",
-    "CODEFORGE_QDRANT_HOST": "qdrant-service",
+    "CODEFORGE_REDIS_HOST": ("redis", "redis-service"),
+    "CODEFORGE_NEO4J_HOST": ("neo4j", "neo4j-service"),
+    "CODEFORGE_QDRANT_HOST": ("qdrant", "qdrant-service"),
 }
-"""The contract's names of the Services that the base takes as given."""
+"""The contract's names of the engines' StatefulSets and Services; a stack may take the engines as given."""
 
 
 def contract_names(stack: Stack) -> Iterator[str]:
-    """The names are those that others rely on."""
+    """The names are those that others rely on; each engine stands behind its Service, and pods are told that name."""
     for kind, expected in EXPECTED.items():
-        if names(stack, kind) != expected:
-            yield f"{kind}: {sorted(names(stack, kind) ^ expected)} are missing or too many"
+        yield from (f"{kind}: {name} is missing" for name in sorted(expected - names(stack, kind)))
+    scalers = names(stack, "ScaledObject")
+    if scalers and scalers != SCALED:
+        yield f"ScaledObject: {sorted(scalers ^ SCALED)} are missing or too many"
     told = find(stack, "ConfigMap", "codeforge-config")["data"]
-    for variable, service in ENGINES.items():
+    engines = names(stack, "StatefulSet")
+    for variable, (engine, service) in ENGINES.items():
         if told.get(variable) != service:
             yield f"ConfigMap/codeforge-config: {variable} is {told.get(variable)}, not {service}"
-    replicas = find(stack, "Deployment", "agent-orchestrator")["spec"].get("replicas")
-    if replicas != 3:
-        yield f"Deployment/agent-orchestrator: {replicas} replicas"
+        if engines and (engine not in engines or service not in names(stack, "Service")):
+            yield f"StatefulSet/{engine} or Service/{service} is missing"
 
 
 def images(stack: Stack) -> Iterator[str]:
@@ -70,22 +80,45 @@ def images(stack: Stack) -> Iterator[str]:
             yield f"{title(workload)}: {fault}"
 
 
+SECRET_WORDS = {"PASSWORD", "SECRET", "TOKEN", "AUTH", "APIKEY"}
+SECRET_PAIR = ("API", "KEY")
+SECRET_LINE = re.compile(
+    r"""(?im)^\s*(?:[-\w.]*password|requirepass|masterauth|sentinel\s+auth-pass\s+\S+|api_?key|[-\w.]*token)"""
+    r"""\s*[:=\s]\s*["']?(?![\s"'$/%<{])\S"""
+)
+"""A line of a configuration file that gives a secret's value, rather than a variable or a file that holds it."""
+
+
+def _sounds_secret(name: str) -> bool:
+    words = re.split(r"_+", name.upper())
+    named = bool(SECRET_WORDS & set(words)) or SECRET_PAIR in pairwise(words)
+    return named and words[-1] not in {"FILE", "ENABLED", "PATH"}
+
+
 def plain_secrets(stack: Stack) -> Iterator[str]:
-    """Nothing secret is in the files: no Secret, no value of a secret setting."""
+    """Nothing secret is in the files: no Secret, no value of a secret setting, no password in a configuration."""
     yield from (f"{title(resource)}: a Secret in git" for resource in of_kind(stack, "Secret"))
     for config in of_kind(stack, "ConfigMap"):
-        for name in config["data"]:
+        for name, value in config.get("data", {}).items():
             if setting_of(name) in secret_settings():
                 yield f"{title(config)}: {name} is secret"
+            if match := SECRET_LINE.search(value):
+                yield f"{title(config)}: {name} has a secret in plain sight: {match[0].split()[0]}"
     for workload, container in all_containers(stack):
         for variable in container.get("env", []):
-            if "value" in variable and setting_of(variable["name"]) in secret_settings():
+            plain = "value" in variable and "$(" not in variable["value"]
+            if plain and (setting_of(variable["name"]) in secret_settings() or _sounds_secret(variable["name"])):
                 yield f"{title(workload)}: {variable['name']} is a secret in plain sight"
 
 
+def own_containers(stack: Stack) -> Iterator[tuple[Resource, Resource]]:
+    """Each workload with each container that runs a process of ours."""
+    yield from ((workload, container) for workload, container in all_containers(stack) if is_own(container))
+
+
 def secrets(stack: Stack) -> Iterator[str]:
-    """Each process has the secrets that it needs, and no other."""
-    for workload, container in all_containers(stack):
+    """Each process of ours has the secrets that it needs, and no other."""
+    for workload, container in own_containers(stack):
         references = secret_keys_of(container)
         process = container["name"]
         required = {setting_of(name) for name, reference in references.items() if not reference.get("optional")}
@@ -101,7 +134,7 @@ def secrets(stack: Stack) -> Iterator[str]:
 
 def settings(stack: Stack) -> Iterator[str]:
     """The settings that a container gets are such, and its process would start with them."""
-    for workload, container in all_containers(stack):
+    for workload, container in own_containers(stack):
         environment = environment_of(stack, container)
         yield from (f"{title(workload)}: no setting {name}" for name in unknown_variables(environment))
         loaded = settings_from(environment, REQUIRED_SECRETS[container["name"]])
@@ -114,14 +147,18 @@ def settings(stack: Stack) -> Iterator[str]:
 
 
 def hardening(stack: Stack) -> Iterator[str]:
-    """Pods run as nobody, write nowhere but to /tmp, and hold no right and no token that they do not use."""
+    """Pods run as nobody, write to nothing but volumes, and hold no privilege; ours write to /tmp alone."""
     for workload in workloads(stack):
         pod = pod_of(workload)
         context = pod.get("securityContext", {})
         wanted = {
             "runAsNonRoot": context.get("runAsNonRoot") is True and context.get("runAsUser", 0) > 0,
+            "root of its own": not any(
+                item.get("securityContext", {}).get("runAsUser") == 0
+                or item.get("securityContext", {}).get("runAsNonRoot") is False
+                for item in containers_of(workload)
+            ),
             "seccompProfile": context.get("seccompProfile") == {"type": "RuntimeDefault"},
-            "automountServiceAccountToken": pod.get("automountServiceAccountToken") is False,
             "enableServiceLinks": pod.get("enableServiceLinks") is False,
             "hostPath": not any("hostPath" in volume for volume in pod.get("volumes", [])),
             "host namespaces": not {"hostNetwork", "hostPID", "hostIPC"} & set(pod),
@@ -134,15 +171,13 @@ def hardening(stack: Stack) -> Iterator[str]:
             "readOnlyRootFilesystem": context.get("readOnlyRootFilesystem") is True,
             "capabilities": context.get("capabilities") == {"drop": ["ALL"]},
             "privileged": not context.get("privileged"),
-            "/tmp": [mount["mountPath"] for mount in container.get("volumeMounts", [])] == ["/tmp"],
+            "/tmp": not is_own(container) or ("/tmp" in _written(container) and len(_written(container)) == 1),
         }
         yield from (f"{title(workload)}: {name}" for name, right in wanted.items() if not right)
 
 
-def amount(quantity: str | int | float) -> float | None:
-    """A quantity's number; None when it is none."""
-    match = QUANTITY.fullmatch(str(quantity))
-    return float(match[1]) * SCALE.get(match[2], 1) if match else None
+def _written(container: Resource) -> list[str]:
+    return [mount["mountPath"] for mount in container.get("volumeMounts", []) if not mount.get("readOnly")]
 
 
 def resources(stack: Stack) -> Iterator[str]:
@@ -156,21 +191,34 @@ def resources(stack: Stack) -> Iterator[str]:
         )
         if cpu is None or memory is None or limit is None:
             yield f"{title(workload)}: no proper cpu and memory, asked {asked}, limits {limits}"
-        elif not 0.01 <= cpu <= 16 or not 2**26 <= memory <= limit <= 2**36:
+        elif not 0.01 <= cpu <= 16 or not 2**25 <= memory <= limit <= 2**36:
             yield f"{title(workload)}: makes no sense: asked {asked}, limits {limits}"
 
 
 def probes(stack: Stack) -> Iterator[str]:
     """A slow start is no hang, a hang ends in a restart, and no outage of another part does: only readiness asks it."""
-    for workload, container in all_containers(stack):
-        for probe in ("startupProbe", "livenessProbe"):
-            check = container.get(probe, {})
-            if container["name"] in HTTP_PATHS:
-                right = check.get("httpGet", {}).get("path") in HTTP_PATHS[container["name"]] - {"/readyz"}
-            else:
-                right = check.get("exec", {}).get("command") == BEAT_PROBE
-            if not right:
-                yield f"{title(workload)}: {probe} is {check}"
-        ready = container.get("readinessProbe", {}).get("httpGet", {}).get("path")
-        if container["name"] in HTTP_PATHS and ready not in HTTP_PATHS[container["name"]]:
-            yield f"{title(workload)}: readinessProbe asks {ready}"
+    for workload in lasting(stack):
+        for container in pod_of(workload)["containers"]:
+            faults = _own_probes(container) if is_own(container) else _foreign_probes(container)
+            yield from (f"{title(workload)}: {fault}" for fault in faults)
+
+
+def _own_probes(container: Resource) -> Iterator[str]:
+    paths = HTTP_PATHS.get(container["name"])
+    for probe in ("startupProbe", "livenessProbe"):
+        check = container.get(probe, {})
+        path, command = check.get("httpGet", {}).get("path"), check.get("exec", {}).get("command")
+        if path not in paths - {"/readyz"} if paths else command != BEAT_PROBE:
+            yield f"{probe} is {check}"
+    ready = container.get("readinessProbe", {}).get("httpGet", {}).get("path")
+    if paths and ready not in paths:
+        yield f"readinessProbe asks {ready}"
+
+
+def _foreign_probes(container: Resource) -> Iterator[str]:
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        check = container.get(probe)
+        if check is None:
+            yield f"{container['name']} has no {probe}"
+        elif any(word in START_A_MACHINE for word in check.get("exec", {}).get("command", [])):
+            yield f"{probe} of {container['name']} starts a whole runtime each time"

@@ -13,12 +13,14 @@ from tests.deploy.manifests import (
     environment_of,
     find,
     labels_of,
+    lasting,
     names,
     of_kind,
     pod_of,
     title,
     workloads,
 )
+from tests.deploy.references import chosen_by
 
 MAX_NAME = 54
 """KEDA puts a prefix before the name, and the HPA's may have 63 characters."""
@@ -38,18 +40,41 @@ def keys_read(scaled: Resource) -> set[str]:
     return {entry.get("listName") or entry.get("stream", "") for entry in metadata}
 
 
+def scalers(stack: Stack) -> Iterator[tuple[Resource, str]]:
+    """What sets replicas, and of whom."""
+    for kind in ("ScaledObject", "HorizontalPodAutoscaler"):
+        for scaler in of_kind(stack, kind):
+            yield scaler, scaler["spec"]["scaleTargetRef"]["name"]
+
+
 def replicas(stack: Stack) -> Iterator[str]:
-    """Either KEDA sets the replicas or the manifest does; never both, never an HPA beside KEDA, never twice."""
-    scaled = [resource["spec"]["scaleTargetRef"]["name"] for resource in of_kind(stack, "ScaledObject")]
-    fixed = [hpa["spec"]["scaleTargetRef"]["name"] for hpa in of_kind(stack, "HorizontalPodAutoscaler")]
-    for workload in workloads(stack):
+    """Either a scaler sets the replicas or the manifest does; never both, never two scalers on one target."""
+    scaled = [name for _, name in scalers(stack)]
+    for workload in lasting(stack):
         name = workload["metadata"]["name"]
         if name in scaled and "replicas" in workload["spec"]:
-            yield f"{title(workload)}: replicas beside a ScaledObject"
-        if name not in scaled and "replicas" not in workload["spec"]:
-            yield f"{title(workload)}: neither replicas nor a ScaledObject"
-        if (scaled + fixed).count(name) > 1:
+            yield f"{title(workload)}: replicas beside a scaler"
+        if name not in scaled and "replicas" not in workload["spec"] and workload["kind"] != "DaemonSet":
+            yield f"{title(workload)}: neither replicas nor a scaler"
+        if scaled.count(name) > 1:
             yield f"{title(workload)}: scaled by more than one"
+
+
+def utilization(stack: Stack) -> Iterator[str]:
+    """An HPA on utilization has a request to measure against, and never starts from none."""
+    for scaler in of_kind(stack, "HorizontalPodAutoscaler"):
+        target = scaler["spec"]["scaleTargetRef"]
+        asked = [
+            set(container.get("resources", {}).get("requests", {}))
+            for container in pod_of(find(stack, target["kind"], target["name"]))["containers"]
+        ]
+        for metric in scaler["spec"].get("metrics", []):
+            name = metric.get("resource", {}).get("name")
+            if name is not None and not all(name in part for part in asked):
+                yield f"{title(scaler)}: {target['name']} requests no {name}"
+        least, most = scaler["spec"].get("minReplicas", 1), scaler["spec"]["maxReplicas"]
+        if not 1 <= least <= most:
+            yield f"{title(scaler)}: from {least} to {most} pods"
 
 
 def formulas(stack: Stack) -> Iterator[str]:
@@ -86,6 +111,8 @@ def worker_scaling(stack: Stack) -> Iterator[str]:
     """Workers are scaled by what waits and what runs, with as many tasks a pod as a pod has slots."""
     for worker_type in WorkerType:
         name = f"agent-worker-{worker_type}"
+        if name not in names(stack, "ScaledObject"):
+            continue
         scaled, workload = find(stack, "ScaledObject", name), find(stack, "Deployment", name)
         if keys_read(scaled) != {keys.queued(worker_type), keys.running(worker_type)}:
             yield f"{title(scaled)}: reads {sorted(keys_read(scaled))}"
@@ -99,6 +126,8 @@ def worker_scaling(stack: Stack) -> Iterator[str]:
 
 def projector_scaling(stack: Stack) -> Iterator[str]:
     """The projector is scaled by all of the outbox, never to zero, never beyond one pod a partition."""
+    if "projector" not in names(stack, "ScaledObject"):
+        return
     scaled = find(stack, "ScaledObject", "projector")
     environment = environment_of(stack, containers_of(find(stack, "Deployment", "projector"))[0])
     partitions = int(environment["CODEFORGE_OUTBOX_PARTITIONS"])
@@ -121,11 +150,14 @@ def grace(stack: Stack) -> Iterator[str]:
 
 def budgets(stack: Stack) -> Iterator[str]:
     """Each workload that may have several pods has a disruption budget, and none forbids every eviction."""
-    for name in names(stack, "Deployment") - names(stack, "PodDisruptionBudget"):
-        if find(stack, "Deployment", name)["spec"].get("replicas") != 1:
-            yield f"Deployment/{name}: no PodDisruptionBudget"
+    covered = {}
     for budget in of_kind(stack, "PodDisruptionBudget"):
-        count = find(stack, "Deployment", budget["metadata"]["name"])["spec"].get("replicas")
-        least, most_away = budget["spec"].get("minAvailable", 0), budget["spec"].get("maxUnavailable", 1)
-        if most_away == 0 or (count is None and least) or (count is not None and least >= count):
-            yield f"{title(budget)}: no pod could ever be evicted"
+        for workload in chosen_by(stack, budget["spec"]["selector"]["matchLabels"]):
+            covered[title(workload)] = budget
+            count = workload["spec"].get("replicas")
+            least, most_away = budget["spec"].get("minAvailable", 0), budget["spec"].get("maxUnavailable", 1)
+            if most_away == 0 or (count is None and least) or (count is not None and least >= count):
+                yield f"{title(budget)}: no pod could ever be evicted"
+    for workload in lasting(stack):
+        if workload["spec"].get("replicas") != 1 and title(workload) not in covered and workload["kind"] != "DaemonSet":
+            yield f"{title(workload)}: no PodDisruptionBudget"

@@ -1,5 +1,6 @@
 """Strict schemas: of Kubernetes from `kubernetes-validate`, of KEDA from `cloudcoil-models-keda`."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -17,6 +18,12 @@ OPEN_OBJECTS = {"FieldsV1"}
 
 def schema_fault(resource: Resource) -> str | None:
     """The first thing that the schema of its kind refuses; a kind without a schema is refused too."""
+    return _fault(json.dumps(resource))
+
+
+@cache
+def _fault(text: str) -> str | None:
+    resource: Resource = json.loads(text)
     if resource["apiVersion"] == KEDA_GROUP:
         return _keda_fault(resource)
     try:
