@@ -1,6 +1,8 @@
 """What an agent is, and all that it may ask of the service. Agents see nothing else of `codeforge`."""
 
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -97,7 +99,8 @@ class AgentContext(Protocol):
         ...
 
     async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
-        """A journaled fetch of one page through the outgoing guard. Raises FetchError."""
+        """A journaled fetch of one page through the outgoing guard, rendered where `auto` finds that it must be, as
+        long as the task may. Raises FetchError."""
         ...
 
     async def web_search(
@@ -159,10 +162,44 @@ class TextEmbedder(Protocol):
         ...
 
 
+class RenderAllowance:
+    """How many pages one attempt may have rendered, which costs money."""
+
+    def __init__(self, pages: int) -> None:
+        self.left = pages
+
+    def take(self) -> bool:
+        """Takes one, if there is one left."""
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTerms:
+    """For whom a page is fetched. `deadline` is the `time.monotonic()` at which waiting for it is of no use
+    any more; without `renders` as many pages are rendered as need it."""
+
+    tenant: str = ""
+    deadline: float = math.inf
+    renders: RenderAllowance | None = None
+
+
+ANY_TERMS = FetchTerms()
+
+
 class PageFetcher(Protocol):
     """Port: fetching and extracting one web page."""
 
-    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"]) -> Page:
+    @property
+    def renders_per_task(self) -> int:
+        """How many pages a task may have rendered."""
+        ...
+
+    async def fetch(
+        self, url: str, *, mode: Literal["auto", "standard", "rendered"], terms: FetchTerms = ANY_TERMS
+    ) -> Page:
         """Raises FetchError."""
         ...
 

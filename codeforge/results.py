@@ -22,13 +22,16 @@ class Notice(ResultModel):
 
 class Page(ResultModel):
     """One page as fetched and extracted. `links` are absolute URLs without fragments, each once, in page order;
-    `content_hash` is the SHA-256 of the Markdown, in hex."""
+    `content_hash` is the SHA-256 of the Markdown, in hex. `method` is which way it was fetched and `method_reason` why;
+    `cost` is what a paid way cost, in the unit of the service's own figure (ZenRows: `X-Request-Cost`)."""
 
     url: str
     final_url: str
     status_code: int
     method: Literal["standard", "zenrows"] = "standard"
     js_rendered: bool = False
+    method_reason: str = ""
+    cost: float = 0.0
     title: str = ""
     markdown: str = ""
     links: list[str] = []

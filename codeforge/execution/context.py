@@ -1,13 +1,24 @@
 """The agent's context on the ledger: steps are journaled with the claim, so that a later attempt replays them."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from codeforge.agent import ModelClient, ModelReply, ModelRequest, PageFetcher, SearchReply, TextEmbedder, WebSearch
+from codeforge.agent import (
+    FetchTerms,
+    ModelClient,
+    ModelReply,
+    ModelRequest,
+    PageFetcher,
+    RenderAllowance,
+    SearchReply,
+    TextEmbedder,
+    WebSearch,
+)
 from codeforge.errors import (
     EmbeddingsUnavailable,
     FetchError,
@@ -30,6 +41,9 @@ T = TypeVar("T", bound=BaseModel)
 Mode = Literal["auto", "standard", "rendered"]
 
 MAX_STEP_BYTES = 8 * 1024 * 1024
+
+FETCHING_SHARE = 0.9
+"""Of an attempt's time, the part in which a page may still be waited for: the rest is for handing in what there is."""
 
 
 class JournaledFailure(ResultModel):
@@ -70,6 +84,12 @@ class LedgerContext:
         self._search = search
         self._embedder = embedder
         self._seen: set[str] = set()
+        self._renders = RenderAllowance(fetcher.renders_per_task)
+        self._terms = FetchTerms(
+            tenant=claimed.task.tenant,
+            deadline=time.monotonic() + FETCHING_SHARE * claimed.task.timeout_s,
+            renders=self._renders,
+        )
 
     @property
     def task(self) -> Task:
@@ -162,16 +182,20 @@ class LedgerContext:
         async def fetch() -> FetchStep:
             try:
                 with tool_span("fetch"):
-                    return FetchStep(page=await self._fetcher.fetch(url, mode=mode))
+                    return FetchStep(page=await self._fetcher.fetch(url, mode=mode, terms=self._terms))
             except FetchError as error:
                 if error.retryable:
                     raise  # a later attempt may fare better, so nothing is journaled
                 return FetchStep(failure=JournaledFailure(code=error.code, message=error.message, url=error.url))
 
-        step = await self.step(f"fetch:{mode}:{url}", fetch, FetchStep)
+        name = f"fetch:{mode}:{url}"
+        replayed = name in self._claimed.journal
+        step = await self.step(name, fetch, FetchStep)
         if step.failure is not None:
             raise FetchError(step.failure.message, code=step.failure.code, url=step.failure.url)
         assert step.page is not None
+        if replayed and step.page.js_rendered:
+            self._renders.take()
         return step.page
 
     async def web_search(

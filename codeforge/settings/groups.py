@@ -124,6 +124,12 @@ class WebSettings(BaseSettings):
     exa_base_url: str = "https://api.exa.ai"
     zenrows_api_key: SecretStr | None = None
     zenrows_base_url: str = "https://api.zenrows.com"
+    zenrows_wait_ms: int = Field(default=2_000, ge=0, le=30_000)  # for a page's scripts, after it loaded
+    zenrows_premium_proxy: bool = False  # for every page; challenges are met with it anyway
+    zenrows_proxy_country: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
+    zenrows_block_resources: str = Field(default="image,media,font", pattern=r"^[a-z,]*$")
+    zenrows_concurrency: int = Field(default=5, ge=1, le=1_000)  # of a worker process; the plan's, divided by those
+    rendered_pages_per_task: int = Field(default=50, ge=0, le=10_000)  # 0 renders nothing
 
     @field_validator("allow_private_hosts", mode="before")
     @classmethod

@@ -10,16 +10,19 @@ import httpx
 
 from codeforge.errors import BlockedAddress, FetchError
 from codeforge.web.body import ACCEPT_ENCODING, read_body, too_large
+from codeforge.web.charset import decode
 from codeforge.web.connections import GuardedConnections
 from codeforge.web.document import Download
-from codeforge.web.failures import TransportFailure, transport_failure
+from codeforge.web.failures import TransportFailure, status_failure, status_phrase, transport_failure
 from codeforge.web.guard import AddressGuard
+from codeforge.web.judgement import is_challenge
 from codeforge.web.media_type import MediaType
 from codeforge.web.retry_after import retry_after_s
 
 ACCEPT = "text/html, application/xhtml+xml, text/markdown;q=0.9, text/plain;q=0.8, */*;q=0.1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MAYBE_CHALLENGES = frozenset({403, 429, 503})
+_CHALLENGE_BYTES = 256 * 1024
 _RETRIED_CODES = frozenset({"connect_failed", "dns_failed", "bad_response"})
 
 
@@ -42,12 +45,13 @@ class DownloadLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One hop's answer; only a page's body is read."""
+    """One hop's answer; only the body of a page, or of what may be a challenge, is read."""
 
     status: int
     headers: httpx.Headers
     media_type: MediaType
     body: bytes = b""
+    challenge: bool = False
 
 
 class Downloader:
@@ -75,11 +79,15 @@ class Downloader:
     async def _follow(self, url: str) -> Download:
         """Follows redirects by hand, so that every address passes the guard before it is asked."""
         hop = self._checked(url, "url", url)
+        passed = {str(hop)}
         for _ in range(self._limits.redirects + 1):
             answer = await self._ask_with_retry(hop, url)
             if answer.status not in _REDIRECTS:
                 return _downloaded(answer, hop, url)
             hop = self._checked(_target(hop, answer, url), "the page redirects to an address that", url)
+            if str(hop) in passed:  # no cookies are kept, so that it would go on like this
+                raise FetchError("the page redirects in a circle", code="redirect_loop", url=url)
+            passed.add(str(hop))
         message = f"the page redirects more than {self._limits.redirects} times"
         raise FetchError(message, code="too_many_redirects", url=url)
 
@@ -123,7 +131,8 @@ class Downloader:
         headers = httpx.Headers(response.headers)
         media_type = MediaType.parse(headers.get("content-type", ""))
         if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-            return _Answer(response.status, headers, media_type)
+            challenge = response.status in _MAYBE_CHALLENGES and await self._challenges(response, headers, url)
+            return _Answer(response.status, headers, media_type, challenge=challenge)
         if not media_type.readable:
             raise _unsupported(media_type, url)
         cap, length = self._limits.body_bytes, headers.get("content-length", "")
@@ -132,12 +141,26 @@ class Downloader:
         body = await read_body(response.aiter_stream(), headers.get("content-encoding", ""), cap=cap, url=url)
         return _Answer(response.status, headers, media_type.settled(body), body)
 
+    async def _challenges(self, response: httpcore.Response, headers: httpx.Headers, url: str) -> bool:
+        coding = headers.get("content-encoding", "")
+        try:
+            body = await read_body(response.aiter_stream(), coding, cap=_CHALLENGE_BYTES, url=url)
+        except FetchError:  # too long for a challenge, or damaged
+            body = b""
+        charset = MediaType.parse(headers.get("content-type", "")).charset
+        return is_challenge(headers, decode(body, charset, html=True))
+
 
 def _downloaded(answer: _Answer, hop: httpx.URL, url: str) -> Download:
+    if answer.challenge:
+        message = (
+            f"the server answered {status_phrase(answer.status)} with a challenge to prove that its reader is human"
+        )
+        raise FetchError(message, code="challenge", url=url)
     if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise _status_error(answer, url)
+        raise status_failure(answer.status, answer.headers.get("retry-after"), url)
     if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
-        raise FetchError(f"the server answered {_phrase(answer.status)}", code="bad_response", url=url)
+        raise FetchError(f"the server answered {status_phrase(answer.status)}", code="bad_response", url=url)
     if not answer.media_type.readable:
         raise _unsupported(answer.media_type, url)
     return Download(url, str(hop), answer.status, answer.media_type, answer.body)
@@ -151,19 +174,6 @@ def _target(hop: httpx.URL, answer: _Answer, url: str) -> str:
         return str(hop.join(location))
     except httpx.InvalidURL as exc:
         raise FetchError("the page redirects to what is no address", code="invalid_url", url=url) from exc
-
-
-def _status_error(answer: _Answer, url: str) -> FetchError:
-    message = f"the server answered {_phrase(answer.status)}"
-    seconds = retry_after_s(answer.headers.get("retry-after"))
-    if seconds is not None:
-        message += f" and asks to wait for {seconds:.0f} s"
-    return FetchError(message, code="http_status", url=url, retryable=answer.status in _RETRYABLE_STATUSES)
-
-
-def _phrase(status: int) -> str:
-    known = {member.value: member.phrase for member in HTTPStatus}
-    return f"{status} {known[status]}" if status in known else str(status)
 
 
 def _unsupported(media_type: MediaType, url: str) -> FetchError:

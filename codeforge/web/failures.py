@@ -1,10 +1,15 @@
-"""What went wrong below HTTP, in this project's terms."""
+"""What went wrong, below HTTP and by its statuses, in this project's terms."""
 
 import ssl
+from http import HTTPStatus
 
 import httpcore
 
 from codeforge.errors import FetchError
+from codeforge.web.retry_after import retry_after_s
+
+_RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_STATUSES_WITH_A_CODE = frozenset({401, 403, 429, 503})
 
 TransportFailure = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 """Everything that httpcore raises for a request that was well formed."""
@@ -34,3 +39,20 @@ def _classified(exc: Exception) -> tuple[str, str, bool]:
             return "invalid_url", "the address cannot be sent in a request", False
         case _:
             return "bad_response", "the server's answer is not valid HTTP", True
+
+
+def status_failure(status: int, retry_after: str | None, url: str) -> FetchError:
+    """The FetchError for an answer that is no page: code `http_401`, `http_403`, `http_429` or `http_503`, and
+    `http_status` for all others."""
+    message = f"the server answered {status_phrase(status)}"
+    seconds = retry_after_s(retry_after)
+    if seconds is not None:
+        message += f" and asks to wait for {seconds:.0f} s"
+    code = f"http_{status}" if status in _STATUSES_WITH_A_CODE else "http_status"
+    return FetchError(message, code=code, url=url, retryable=status in _RETRYABLE_STATUSES)
+
+
+def status_phrase(status: int) -> str:
+    """Such as `404 Not Found`."""
+    known = {member.value: member.phrase for member in HTTPStatus}
+    return f"{status} {known[status]}" if status in known else str(status)

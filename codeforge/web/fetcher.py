@@ -1,21 +1,29 @@
-"""The page fetcher of a worker process: guarded downloads, extracted off the event loop."""
+"""A worker process's page fetcher: guarded downloads, extracted off the event loop, rendered where they must be."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
+from urllib.parse import urlsplit
 
 from codeforge import __version__
-from codeforge.errors import FetchError
+from codeforge.agent import ANY_TERMS, FetchTerms
+from codeforge.errors import BlockedAddress, FetchError
 from codeforge.results import Page
+from codeforge.web.charset import decode
 from codeforge.web.connections import GuardedBackend, GuardedConnections
 from codeforge.web.document import Download, to_page
 from codeforge.web.download import Downloader, DownloadLimits
 from codeforge.web.guard import AddressGuard
+from codeforge.web.judgement import Finding, judge
+from codeforge.web.rendering import Renderer
 
 USER_AGENT = f"CodeForge/{__version__}"
+_UNBLOCKED = frozenset({"challenge", "consent_wall"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,8 @@ class FetchLimits:
     """Bounds of a process. Times in seconds.
 
     At most `pages_at_once` pages, and so their bodies, are under way; further fetches wait for up to `wait_s`.
-    `extract_s` bounds a page's wait for one of the `extract_threads` and its extraction.
+    `extract_s` bounds a page's wait for one of the `extract_threads` and its extraction. A task may have
+    `renders_per_task` pages rendered.
     """
 
     page: DownloadLimits = field(default_factory=DownloadLimits)
@@ -31,12 +40,14 @@ class FetchLimits:
     wait_s: float = 300.0
     extract_threads: int = 2
     extract_s: float = 60.0
+    renders_per_task: int = 50
 
 
 class GuardedFetcher:
     """The PageFetcher. One for all tasks of a process: it is closed with the process, never after a page.
 
-    `connections` replaces the guard's own, for tests. `user_agent` is what servers see.
+    `connections` replaces the guard's own, for tests. `user_agent` is what servers see. Without a `renderer` no page is
+    rendered.
     """
 
     def __init__(
@@ -46,25 +57,89 @@ class GuardedFetcher:
         limits: FetchLimits | None = None,
         connections: GuardedConnections | None = None,
         user_agent: str = USER_AGENT,
+        renderer: Renderer | None = None,
     ) -> None:
+        self._guard = guard
         self._limits = limits or FetchLimits()
         self._connections = connections or GuardedConnections(GuardedBackend(guard), limit=self._limits.pages_at_once)
         self._downloader = Downloader(guard, self._connections, self._limits.page, user_agent=user_agent)
+        self._renderer = renderer
         self._slots = asyncio.Semaphore(self._limits.pages_at_once)
         self._threads = ThreadPoolExecutor(self._limits.extract_threads, thread_name_prefix="extract")
 
-    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"]) -> Page:
-        """Fetches and extracts; `auto` and `standard` are plain HTTP. Raises FetchError."""
+    @property
+    def renders_per_task(self) -> int:
+        """See `PageFetcher.renders_per_task`."""
+        return self._limits.renders_per_task
+
+    async def fetch(
+        self, url: str, *, mode: Literal["auto", "standard", "rendered"], terms: FetchTerms = ANY_TERMS
+    ) -> Page:
+        """Fetches and extracts. `standard` is plain HTTP; `auto` judges what that brought, and has it rendered where it
+        is not what a reader would see; `rendered` renders at once. Raises FetchError."""
         if mode == "rendered":
-            message = "no service that renders pages is configured; use mode auto or standard"
-            raise FetchError(message, code="render_not_configured", url=url)
-        async with self._slot(url):
-            return await self._extract(await self._downloader.download(url))
+            if self._renderer is None:
+                message = "no service that renders pages is configured (ZENROWS_API_KEY); use mode auto or standard"
+                raise FetchError(message, code="render_not_configured", url=url)
+            return await self._rendered(self._renderer, url, "rendering was asked for", terms, unblock=False)
+        try:
+            async with self._slot(url):
+                page, finding = await self._extract(await self._downloader.download(url), judged=mode == "auto")
+        except FetchError as refused:
+            if mode != "auto" or refused.code != "challenge":
+                raise
+            return await self._met(url, Finding("challenge", refused.message), None, terms)
+        return page if finding is None else await self._met(url, finding, page, terms)
 
     async def close(self) -> None:
         """Closes the connections and lets the threads end."""
         await self._connections.close()
+        if self._renderer is not None:
+            await self._renderer.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _met(self, url: str, finding: Finding, plain: Page | None, terms: FetchTerms) -> Page:
+        """Has the page rendered, if that may be. If not, what came plainly is the answer, unless it is a challenge,
+        which is no page at all."""
+        try:
+            if self._renderer is None:
+                raise FetchError("no service that renders pages is configured", code="render_not_configured", url=url)
+            unblock = finding.lack in _UNBLOCKED
+            return await self._rendered(self._renderer, url, finding.text, terms, unblock=unblock)
+        except FetchError as failure:
+            reason = f"{finding.text}; it was not rendered: {failure.message}"
+            if plain is None or finding.lack == "challenge":
+                raise FetchError(reason, code="challenge", url=url, retryable=failure.retryable) from failure
+            return plain.model_copy(update={"method_reason": reason})
+
+    async def _rendered(self, renderer: Renderer, url: str, reason: str, terms: FetchTerms, *, unblock: bool) -> Page:
+        await self._check(url)
+        if terms.renders is not None and not terms.renders.take():
+            message = f"the task's {self._limits.renders_per_task} rendered pages are used up"
+            raise FetchError(message, code="render_limit", url=url)
+        rendered = await renderer.render(url, unblock=unblock, within_s=terms.deadline - time.monotonic())
+        self._check_text(rendered.download.final_url, url)
+        async with self._slot(url):
+            page, finding = await self._extract(rendered.download, judged=True)
+        if finding is not None and finding.lack == "challenge":
+            raise FetchError(f"{finding.text}, rendered too", code="challenge", url=url)
+        facts = {"method": "zenrows", "js_rendered": True, "method_reason": reason, "cost": rendered.cost}
+        return page.model_copy(update=facts)
+
+    async def _check(self, url: str) -> None:
+        """What is not fetched plainly passes the guard all the same: it must not tell others of private names."""
+        self._check_text(url, url)
+        parts = urlsplit(url)
+        try:
+            await self._guard.resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        except BlockedAddress as exc:
+            raise FetchError(exc.message, code=exc.code, url=url) from exc
+
+    def _check_text(self, target: str, url: str) -> None:
+        try:
+            self._guard.check_url(target, "url")
+        except BlockedAddress as exc:
+            raise FetchError(exc.message, code=exc.code, url=url) from exc
 
     @asynccontextmanager
     async def _slot(self, url: str) -> AsyncIterator[None]:
@@ -78,10 +153,18 @@ class GuardedFetcher:
         finally:
             self._slots.release()
 
-    async def _extract(self, download: Download) -> Page:
+    async def _extract(self, download: Download, *, judged: bool) -> tuple[Page, Finding | None]:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._limits.extract_s):
-                return await loop.run_in_executor(self._threads, to_page, download)
+                return await loop.run_in_executor(self._threads, partial(_extracted, download, judged=judged))
         except TimeoutError as exc:
             raise FetchError("extracting the page took too long", code="timeout", url=download.url) from exc
+
+
+def _extracted(download: Download, *, judged: bool) -> tuple[Page, Finding | None]:
+    page = to_page(download)
+    if not judged or not download.media_type.html:
+        return page, None
+    html = decode(download.body, download.media_type.charset, html=True)
+    return page, judge(html, len(page.markdown))

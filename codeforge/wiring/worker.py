@@ -15,12 +15,11 @@ from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.lease import Lease
 from codeforge.settings import Settings
 from codeforge.tracing import end_tracing
-from codeforge.web.fetcher import GuardedFetcher
-from codeforge.web.guard import AddressGuard
 from codeforge.web.search import ConfiguredSearch
 from codeforge.wiring.embeddings import embedder_if_configured
 from codeforge.wiring.ledger import redis_ledger
 from codeforge.wiring.model import model_client
+from codeforge.wiring.pages import page_fetcher
 from codeforge.worker_types import WorkerType
 
 WORKER_CONNECTIONS = 32
@@ -58,7 +57,7 @@ class AttemptParts:
     def __init__(self, settings: Settings) -> None:
         self.ledger = redis_ledger(settings, connections=WORKER_CONNECTIONS)
         self._model = model_client(settings)
-        self._fetcher = GuardedFetcher(AddressGuard(settings.allow_private_hosts))
+        self._fetcher = page_fetcher(settings)
         self._search = ConfiguredSearch(settings)
         self._embedder = embedder_if_configured(settings)
         self.runner = AttemptRunner(

@@ -7,6 +7,7 @@ from functools import cache
 
 from tests.servers.articles import BREAD, article, front_page, topic_page
 from tests.servers.site_handler import HTML, Handler
+from tests.servers.unrendered import CHALLENGES, UNRENDERED
 
 SLOW_S = 60.0
 SHORT_WAIT_S = 0.5
@@ -47,6 +48,8 @@ def _missing(handler: Handler) -> None:
 _fixed("/", front_page())
 for _path in ("/bread", "/volcano", "/bicycle"):
     _fixed(_path, topic_page(_path))
+for _path, _html in UNRENDERED.items():
+    _fixed(_path, _html)
 _fixed("/empty", "")
 _fixed("/tiny", "<p>Just this.</p>")
 _fixed("/plain", "Plain words.\r\nSecond line.", "text/plain")
@@ -128,6 +131,21 @@ def _loop(handler: Handler) -> None:
 def _to(handler: Handler) -> None:
     """`/to?url=...` redirects anywhere."""
     handler.redirect(handler.query("url"))
+
+
+@_route("/circle/1")
+def _circle(handler: Handler) -> None:
+    handler.redirect("/circle/2", 302)
+
+
+@_route("/circle/2")
+def _circle_back(handler: Handler) -> None:
+    handler.redirect("/circle/1", 307)
+
+
+@_route("/challenged")
+def _challenged(handler: Handler) -> None:
+    handler.answer(CHALLENGES["/challenge/cloudflare"], status=403, headers={"cf-mitigated": "challenge"})
 
 
 @_route("/to-private")

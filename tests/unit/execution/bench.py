@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from codeforge.agent import AgentContext, ModelReply, ModelRequest, SearchReply
+from codeforge.agent import ANY_TERMS, AgentContext, FetchTerms, ModelReply, ModelRequest, SearchReply
 from codeforge.errors import FetchError, ModelError
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl
@@ -74,7 +74,10 @@ class Web:
     fetched: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
 
-    async def fetch(self, url: str, *, mode: str) -> Page:
+    renders_per_task = 3
+
+    async def fetch(self, url: str, *, mode: str, terms: FetchTerms = ANY_TERMS) -> Page:
+        self.terms = terms
         self.fetched.append(url)
         if self.fails:
             raise self.fails.pop(0)

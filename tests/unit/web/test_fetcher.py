@@ -88,8 +88,13 @@ def test_redirects_are_followed(site: Site, hops: int) -> None:
 def test_more_than_five_redirects_are_not_followed(site: Site) -> None:
     assert failure(site.url("/redirect/6")).code == "too_many_redirects"
     assert site.hits["/bread"] == 0
-    assert failure(site.url("/loop")).code == "too_many_redirects"
-    assert site.hits["/loop"] == 6
+
+
+def test_a_circle_of_redirects_is_seen_at_once(site: Site) -> None:
+    assert failure(site.url("/loop")).code == "redirect_loop"
+    assert site.hits["/loop"] == 1
+    assert failure(site.url("/circle/1")).code == "redirect_loop"
+    assert (site.hits["/circle/1"], site.hits["/circle/2"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +108,12 @@ def test_more_than_five_redirects_are_not_followed(site: Site) -> None:
         ("/status/410", "http_status", False),
         ("/status/500", "http_status", True),
         ("/status/304", "bad_response", False),
-        ("/busy", "http_status", True),
-        ("/unavailable", "http_status", True),
+        ("/status/401", "http_401", False),
+        ("/status/403", "http_403", False),
+        ("/busy", "http_429", True),
+        ("/unavailable", "http_503", True),
+        ("/challenged", "challenge", False),
+        ("/challenge/captcha", "challenge", False),
         ("/pdf", "unsupported_content_type", False),
         ("/image", "unsupported_content_type", False),
         ("/huge", "too_large", False),
