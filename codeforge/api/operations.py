@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -12,14 +12,20 @@ from prometheus_client.registry import Collector
 
 from codeforge.api.tasks import Services
 from codeforge.api.views import JsonResponse
-from codeforge.errors import CodeForgeError, LedgerUnavailable
+from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable
 from codeforge.metrics import LedgerMetrics
+from codeforge.scaling.demand import Autoscaling
 from codeforge.worker_types import WorkerType
 
 CHECK_TIMEOUT_S = 2.0
 SNAPSHOT_TIMEOUT_S = 5.0
 """Shorter than Prometheus waits for a scrape by default (10 s): the process's own metrics must arrive."""
 
+AUTOSCALE_TIMEOUT_S = 2.5
+"""Shorter than KEDA waits for an answer by default (3 s): it is told why there is none."""
+
+PROJECTOR = "projector"
+"""What is scaled besides the workers."""
 
 OPENMETRICS = "application/openmetrics-text"
 
@@ -64,6 +70,19 @@ def search_routes(tenant_of: Any) -> APIRouter:
         ]
         return JsonResponse({"items": items, "next_cursor": None})
 
+    @router.get("/autoscale/{type}", tags=["operations"])
+    async def autoscale(
+        tenant: Tenant, api: Services, type: Annotated[str, Path(description=f"a worker type, or {PROJECTOR}")]
+    ) -> Response:
+        """What there is to do for the workers of a type (tasks that wait or run) or for the projector (results that
+        await their projection), over all tenants: `value` is for KEDA's metrics-api trigger. While the ledger cannot be
+        read the answer is 503, never a zero."""
+        try:
+            async with asyncio.timeout(AUTOSCALE_TIMEOUT_S):
+                return JsonResponse({"type": type} | await _to_do(api.autoscaling, type))
+        except TimeoutError:
+            raise LedgerUnavailable("the ledger did not answer in time") from None
+
     return router
 
 
@@ -103,6 +122,15 @@ def health_routes(registry: CollectorRegistry, ledger_errors: Counter) -> APIRou
         return Response(generate_latest(Together(parts)), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+async def _to_do(autoscaling: Autoscaling, name: str) -> dict[str, int]:
+    if name == PROJECTOR:
+        return {"value": await autoscaling.outbox()}
+    if name not in tuple(WorkerType):
+        raise InvalidInput(f"expected {', '.join((*WorkerType, PROJECTOR))}", field="type")
+    demand = await autoscaling.demand(WorkerType(name))
+    return {"value": demand.tasks, "queued": demand.queued, "running": demand.running}
 
 
 async def _state(check: Awaitable[None]) -> str:

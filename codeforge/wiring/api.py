@@ -6,6 +6,7 @@ from codeforge.ledger.port import Ledger
 from codeforge.ledger.rates import Rates
 from codeforge.lineage import Lineage
 from codeforge.provenance import Provenance
+from codeforge.scaling.demand import Autoscaling
 from codeforge.search import Search
 from codeforge.settings import Settings
 from codeforge.stores.ports import Embedder, GraphStore, VectorStore
@@ -32,6 +33,7 @@ class ApiServices:
     vectors: VectorStore
     embedder: Embedder
     rates: Rates
+    autoscaling: Autoscaling
 
     async def close(self) -> None:
         """Closes every client."""
@@ -55,4 +57,5 @@ async def api_services(settings: Settings) -> ApiServices:
         vectors=vectors,
         embedder=texts,
         rates=limits,
+        autoscaling=Autoscaling(ledger, settings.max_agents or 0),
     )

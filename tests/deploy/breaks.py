@@ -143,6 +143,17 @@ MORE = [
 ]
 OTHER = [{"name": "CODEFORGE_REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "other", "key": "MORE"}}}]
 
+ASKS_ELSEWHERE: Resource = {
+    "type": "metrics-api",
+    "name": "queued",
+    "metadata": {
+        "url": "http://api/autoscale/scrape",
+        "valueLocation": "value",
+        "targetValue": "25",
+        "authMode": "bearer",
+    },
+}
+
 BREAKS = (
     Break(schemas, "Deployment", API, "spec.replica", 3, "replica"),
     Break(schemas, "Deployment", API, f"{CONTAINER}.ports.0.containerPort", "8080", "is not of type 'integer'"),
@@ -202,6 +213,7 @@ BREAKS = (
         scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.metadata.address", "redis-service:6379", "address"
     ),
     Break(scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.type", "cpu", "metadata of cpu"),
+    Break(scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0", ASKS_ELSEWHERE, "asks ('http://api', "),
     Break(scaling.worker_scaling, "ScaledObject", SCRAPE, "spec.triggers.0.metadata.listName", "scrape", "reads"),
     Break(scaling.worker_scaling, "ScaledObject", SCRAPE, "spec.advanced.scalingModifiers.target", "50", "25 slots"),
     Break(

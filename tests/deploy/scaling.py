@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from codeforge.ledger import keys
 from codeforge.worker_types import WorkerType
@@ -25,7 +26,12 @@ from tests.deploy.references import chosen_by
 MAX_NAME = 54
 """KEDA puts a prefix before the name, and the HPA's may have 63 characters."""
 
-METADATA = {"redis": {"address", "listName", "listLength"}, "redis-streams": {"address", "stream", "streamLength"}}
+METADATA = {
+    "redis": {"address", "listName", "listLength"},
+    "redis-streams": {"address", "stream", "streamLength"},
+    "metrics-api": {"url", "valueLocation", "targetValue", "authMode"},
+}
+API = f"http://agent-orchestrator-service.{NAMESPACE}.svc:8080"
 
 
 def modifiers(scaled: Resource) -> dict[str, str]:
@@ -35,9 +41,9 @@ def modifiers(scaled: Resource) -> dict[str, str]:
 
 
 def keys_read(scaled: Resource) -> set[str]:
-    """The Redis keys of the triggers."""
+    """The Redis keys of the triggers, or the paths that they ask of the API."""
     metadata = [trigger["metadata"] for trigger in scaled["spec"]["triggers"]]
-    return {entry.get("listName") or entry.get("stream", "") for entry in metadata}
+    return {entry.get("listName") or entry.get("stream") or urlsplit(entry.get("url", "")).path for entry in metadata}
 
 
 def scalers(stack: Stack) -> Iterator[tuple[Resource, str]]:
@@ -96,15 +102,24 @@ def formulas(stack: Stack) -> Iterator[str]:
 
 
 def triggers(stack: Stack) -> Iterator[str]:
-    """Triggers know their metadata, and ask the Redis that the pods use, by a name that other namespaces can use."""
+    """Triggers know their metadata, and ask the pods' Redis or the API, by a name that other namespaces can use."""
     host = find(stack, "ConfigMap", "codeforge-config")["data"]["CODEFORGE_REDIS_HOST"]
     for scaled in of_kind(stack, "ScaledObject"):
         for trigger in scaled["spec"]["triggers"]:
             expected = METADATA.get(trigger["type"])
             if expected != set(trigger["metadata"]):
                 yield f"{title(scaled)}: metadata of {trigger['type']}: {sorted(trigger['metadata'])}"
-            if trigger["metadata"].get("address") != f"{host}.{NAMESPACE}.svc:6379":
-                yield f"{title(scaled)}: the address is {trigger['metadata'].get('address')}"
+            told = trigger["metadata"]
+            if trigger["type"] == "metrics-api":
+                asked = (
+                    told.get("url", "").rpartition("/autoscale/")[0],
+                    told.get("valueLocation"),
+                    told.get("authMode"),
+                )
+                if asked != (API, "value", "bearer"):
+                    yield f"{title(scaled)}: asks {asked}"
+            elif told.get("address") != f"{host}.{NAMESPACE}.svc:6379":
+                yield f"{title(scaled)}: the address is {told.get('address')}"
 
 
 def worker_scaling(stack: Stack) -> Iterator[str]:
@@ -114,7 +129,10 @@ def worker_scaling(stack: Stack) -> Iterator[str]:
         if name not in names(stack, "ScaledObject"):
             continue
         scaled, workload = find(stack, "ScaledObject", name), find(stack, "Deployment", name)
-        if keys_read(scaled) != {keys.queued(worker_type), keys.running(worker_type)}:
+        if keys_read(scaled) not in (
+            {keys.queued(worker_type), keys.running(worker_type)},
+            {f"/autoscale/{worker_type}"},
+        ):
             yield f"{title(scaled)}: reads {sorted(keys_read(scaled))}"
         slots = environment_of(stack, containers_of(workload)[0]).get("CODEFORGE_MAX_CONCURRENT_TASKS")
         if modifiers(scaled).get("target") != slots:
@@ -131,7 +149,8 @@ def projector_scaling(stack: Stack) -> Iterator[str]:
     scaled = find(stack, "ScaledObject", "projector")
     environment = environment_of(stack, containers_of(find(stack, "Deployment", "projector"))[0])
     partitions = int(environment["CODEFORGE_OUTBOX_PARTITIONS"])
-    if keys_read(scaled) != {keys.outbox(partition) for partition in range(partitions)}:
+    streams = {keys.outbox(partition) for partition in range(partitions)}
+    if keys_read(scaled) not in (streams, {"/autoscale/projector"}):
         yield f"{title(scaled)}: reads {sorted(keys_read(scaled))} of {partitions} partitions"
     if scaled["spec"]["minReplicaCount"] < 1 or scaled["spec"]["maxReplicaCount"] > partitions:
         yield f"{title(scaled)}: not between one pod and {partitions}"

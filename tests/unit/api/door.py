@@ -14,6 +14,7 @@ from codeforge.ledger.port import ClaimedTask, Outcome, WorkerRecord
 from codeforge.ledger.rates import NoRates, Rates
 from codeforge.lineage import Lineage
 from codeforge.provenance import Provenance
+from codeforge.scaling.demand import Autoscaling
 from codeforge.search import Search
 from codeforge.settings import Settings
 from codeforge.stores.memory_graph import MemoryGraphStore
@@ -62,6 +63,7 @@ async def opened(
     ledger: MemoryLedger | None = None, *, model: bool = True, rates: Rates | None = None, **settings: Any
 ) -> AsyncIterator[Door]:
     """A front door with these settings, closed at the end."""
+    configured = Settings(**settings)
     ledger = ledger or MemoryLedger()
     graph, vectors, embedder = MemoryGraphStore(), MemoryVectorStore(16), HashEmbedder(16)
     limits = rates or NoRates()
@@ -75,8 +77,9 @@ async def opened(
         vectors=vectors,
         embedder=embedder,
         rates=limits,
+        autoscaling=Autoscaling(ledger, configured.max_agents or 0),
     )
-    app = create_app(Settings(**settings), services)
+    app = create_app(configured, services)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),

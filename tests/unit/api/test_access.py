@@ -18,7 +18,7 @@ TENANT_ROUTES = [
 ]
 KEYED_ROUTES = [
     *TENANT_ROUTES, ("POST", "/tasks"), ("POST", "/tasks/batch"), ("GET", "/tasks"), ("GET", "/search"),
-    ("GET", "/queues"),
+    ("GET", "/queues"), ("GET", "/autoscale/coding"), ("GET", "/autoscale/projector"),
 ]  # fmt: skip
 
 

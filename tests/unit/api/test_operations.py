@@ -262,6 +262,7 @@ async def test_description_names_every_route_and_lacks_nothing(door: Door) -> No
         ("/tasks/{task_id}", "delete"), ("/tasks/{task_id}/replay", "post"), ("/tasks/{task_id}/events", "get"),
         ("/tasks/{task_id}/graph", "get"), ("/search", "get"), ("/queues", "get"), ("/healthz", "get"),
         ("/readyz", "get"), ("/metrics", "get"), ("/claims/{claim_id}/why", "get"),
+            ("/autoscale/{type}", "get"),
     }  # fmt: skip
     for reference in references(description):
         part = description

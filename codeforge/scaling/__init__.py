@@ -1,0 +1,1 @@
+"""How many pods the workers need, and which of them are to be spared."""
