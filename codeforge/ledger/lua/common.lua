@@ -2,9 +2,14 @@
 -- appends the script's own text.
 -- Client JSON is carried as text: cjson would turn [] into {}. It is used to escape single strings only.
 
+-- A run of a script is one instant: servers older than Redis 7.2 let TIME go on while a script runs.
+local instant
 local function now_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  if not instant then
+    local t = redis.call('TIME')
+    instant = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return instant
 end
 
 local function task_key(id) return 'cf:task:' .. id end
