@@ -1,15 +1,46 @@
 """Every rule on manifests, and the broken manifests that it catches."""
 
-import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-from tests.deploy import references, rights, safety, scaling, storage
-from tests.deploy.manifests import Resource, Stack, find
+from tests.deploy import connections, references, rights, safety, scaling, storage
+from tests.deploy.broken import (
+    ALLOW_ALL,
+    API,
+    ASKS_ELSEWHERE,
+    BY_GPU,
+    CLAIM,
+    CONTAINER,
+    CUT_OFF,
+    DEADLOCKED,
+    DELETES,
+    ENDLESS,
+    EVICTING,
+    FOREIGN,
+    HPA,
+    HURRIED,
+    IN_FILE,
+    KEY_OF_CONFIG,
+    MORE,
+    MUTE,
+    OF_CONFIG,
+    OPEN,
+    OTHER,
+    PLAIN,
+    PROJECTOR,
+    READS_SECRETS,
+    ROLLED_CLAIM,
+    SCRAPE,
+    SECRET,
+    SHARED_CLAIM,
+    STRANGER,
+    UNKEPT,
+    Break,
+    Rule,
+    bound,
+    server,
+)
+from tests.deploy.manifests import Stack
 from tests.deploy.schemas import schema_fault
-
-Rule = Callable[[Stack], Iterator[str]]
 
 
 def schemas(stack: Stack) -> Iterator[str]:
@@ -27,8 +58,13 @@ RULES: tuple[Rule, ...] = (
     storage.quantities,
     storage.claims,
     storage.kept,
+    storage.engines,
     rights.tokens,
     rights.roles,
+    connections.isolated,
+    connections.reachable,
+    connections.needless,
+    connections.outside,
     scaling.replicas,
     scaling.utilization,
     scaling.formulas,
@@ -47,112 +83,6 @@ RULES: tuple[Rule, ...] = (
     safety.probes,
 )
 
-
-@dataclass(frozen=True)
-class Break:
-    """One change that makes a stack wrong: `path` in a resource is set to `value`, or removed where that is None.
-    An empty path adds `value` to the resources. `said` is what the rule must answer."""
-
-    rule: Rule
-    kind: str
-    name: str
-    path: str
-    value: Any
-    said: str
-
-    def apply(self, stack: Stack) -> None:
-        """Breaks the stack."""
-        if not self.path:
-            stack += self.value
-            return
-        place: Any = find(stack, self.kind, self.name)
-        *way, last = [int(step) if step.isdigit() else step for step in self.path.split(".")]
-        for step in way:
-            place = place[step]
-        if self.value is None:
-            del place[last]
-        else:
-            place[last] = self.value
-
-    def __str__(self) -> str:
-        return f"{self.rule.__name__}-{self.kind}-{self.path or 'added'}"
-
-
-API, SCRAPE, PROJECTOR = "agent-orchestrator", "agent-worker-scrape", "projector"
-CONTAINER = "spec.template.spec.containers.0"
-SECRET: Resource = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x", "namespace": "codeforge-ai"}}
-HPA: Resource = {
-    "apiVersion": "autoscaling/v2",
-    "kind": "HorizontalPodAutoscaler",
-    "metadata": {"name": "x", "namespace": "codeforge-ai"},
-    "spec": {"scaleTargetRef": {"kind": "Deployment", "name": SCRAPE}, "minReplicas": 4, "maxReplicas": 3},
-}
-
-
-def made(kind: str, name: str, **content: Any) -> Resource:
-    """A resource of the namespace, as short as the rules can read it."""
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "codeforge-ai"}, **content}
-
-
-def server(kind: str, name: str, pod: Resource, **spec: Any) -> Resource:
-    """A workload with one container."""
-    container = {"name": name, "image": "example:1.0"} | pod.pop("container", {})
-    template = {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]} | pod}
-    return made(kind, name, spec={"selector": {"matchLabels": {"app": name}}, "template": template} | spec)
-
-
-ONE_NODE = made("PersistentVolumeClaim", "one", spec={"accessModes": ["ReadWriteOnce"]})
-ON_ONE = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "one"}}]}
-SHARED_CLAIM = [ONE_NODE, server("Deployment", "shared", dict(ON_ONE), replicas=3)]
-ROLLED_CLAIM = [ONE_NODE, server("Deployment", "rolled", dict(ON_ONE), replicas=1)]
-UNKEPT = [server("StatefulSet", "redis", {}, replicas=3, serviceName="redis")]
-ENDLESS = [
-    made(
-        "Ingress",
-        "x",
-        spec={"rules": [{"http": {"paths": [{"backend": {"service": {"name": "x", "port": {"number": 80}}}}]}}]},
-    )
-]
-
-
-def bound(kind: str, account: str, *granted: Resource) -> Stack:
-    """A role with these rules, bound to an account."""
-    ref = {"kind": kind, "name": "x"}
-    binding = made(f"{kind}Binding", "x", roleRef=ref, subjects=[{"kind": "ServiceAccount", "name": account}])
-    return [binding, *([made(kind, "x", rules=list(granted))] if granted else [])]
-
-
-READS_SECRETS = {"resources": ["secrets"], "verbs": ["get"]}
-IN_FILE = [made("ConfigMap", "redis", data={"redis.conf": "appendonly yes\nrequirepass hunter2\n"})]
-DELETES = {"resources": ["pods"], "verbs": ["get", "delete"]}
-STRANGER: Resource = {"apiVersion": "example.org/v1", "kind": "Gadget", "metadata": {"name": "x"}}
-BY_GPU = copy.deepcopy(HPA)
-BY_GPU["spec"] |= {"minReplicas": 1, "metrics": [{"type": "Resource", "resource": {"name": "gpu"}}]}
-OF_CONFIG = {"name": "tmp", "configMap": {"name": "codeforge-config", "items": [{"key": "x", "path": "x"}]}}
-CLAIM = {"name": "tmp", "persistentVolumeClaim": {"claimName": "x"}}
-KEY_OF_CONFIG = {"name": "X", "valueFrom": {"configMapKeyRef": {"name": "codeforge-config", "key": "X"}}}
-PLAIN = [{"name": "CODEFORGE_REDIS_PASSWORD", "value": "hunter2"}]
-FOREIGN = [
-    {
-        "name": "CODEFORGE_LLM_API_KEY",
-        "valueFrom": {"secretKeyRef": {"name": "codeforge-secrets", "key": "LLM_API_KEY"}},
-    }
-]
-MORE = [
-    {"name": "CODEFORGE_REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "codeforge-secrets", "key": "MORE"}}}
-]
-OTHER = [{"name": "CODEFORGE_REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "other", "key": "MORE"}}}]
-
-ASKS_ELSEWHERE: Resource = {
-    "type": "metrics-api",
-    "name": "queued",
-    "metadata": {
-        "url": "http://api/autoscale/scrape",
-        "valueLocation": "value",
-        "targetValue": "25",
-        "authMode": "bearer",
-    },
-}
 
 BREAKS = (
     Break(schemas, "Deployment", API, "spec.replica", 3, "replica"),
@@ -192,11 +122,37 @@ BREAKS = (
     Break(storage.claims, "", "", "", SHARED_CLAIM, "3 pods share the claim one"),
     Break(storage.claims, "", "", "", ROLLED_CLAIM, "a rollout starts a second pod"),
     Break(storage.kept, "", "", "", UNKEPT, "no volumeClaimTemplates"),
+    Break(storage.engines, "", "", "", EVICTING, "redis: its configuration does not say maxmemory-policy noeviction"),
+    Break(storage.engines, "", "", "", DEADLOCKED, "qdrant: not podManagementPolicy Parallel"),
+    Break(storage.engines, "", "", "", DEADLOCKED, "Service/peers: not publishNotReadyAddresses"),
+    Break(storage.engines, "", "", "", HURRIED, "neo4j: killed 30 s after it is told to stop"),
     Break(rights.tokens, "", "", "", bound("Role", "nobody"), "no pod uses it"),
     Break(rights.tokens, "", "", "", bound("Role", "codeforge"), "shares the account codeforge"),
     Break(rights.roles, "", "", "", bound("Role", "codeforge"), "there is no Role x"),
     Break(rights.roles, "", "", "", bound("ClusterRole", "reaper", READS_SECRETS), "reaper may get secrets"),
     Break(rights.roles, "", "", "", bound("Role", "reaper", DELETES), "reaper may delete pods"),
+    Break(
+        connections.isolated,
+        "",
+        "",
+        "",
+        OPEN,
+        "Deployment/open: no NetworkPolicy",
+    ),
+    Break(connections.reachable, "", "", "", CUT_OFF, "Deployment/front cannot reach Deployment/back on 8000"),
+    Break(connections.reachable, "", "", "", CUT_OFF, "Deployment/front cannot ask for names"),
+    Break(
+        connections.needless,
+        "",
+        "",
+        "",
+        [ALLOW_ALL],
+        "flower may reach Deployment/agent-orchestrator on 8080",
+    ),
+    Break(connections.outside, "", "", "", [ALLOW_ALL], "Deployment/reaper: port 443 of the internet is open"),
+    Break(connections.outside, "", "", "", [ALLOW_ALL], "agent-worker-scrape: reaches 169.254.169.254"),
+    Break(connections.outside, "", "", "", [ALLOW_ALL], "agent-orchestrator: reaches 10.1.2.3"),
+    Break(connections.outside, "", "", "", MUTE, "Deployment/mute: port 443 of the internet is closed"),
     Break(scaling.utilization, "", "", "", [HPA], "from 4 to 3 pods"),
     Break(scaling.utilization, "", "", "", [BY_GPU], "requests no gpu"),
     Break(scaling.replicas, "Deployment", SCRAPE, "spec.replicas", 1, "beside a scaler"),

@@ -17,9 +17,14 @@ def _roles_of(stack: Stack) -> Iterator[tuple[str, str, str]]:
                 yield subject["name"], binding["roleRef"]["kind"], binding["roleRef"]["name"]
 
 
+def accounts_with_rights(stack: Stack) -> set[str]:
+    """The ServiceAccounts to which any role is bound."""
+    return {account for account, _, _ in _roles_of(stack)}
+
+
 def tokens(stack: Stack) -> Iterator[str]:
     """A pod has a token of its ServiceAccount when that has rights, and no pod else; nobody shares such an account."""
-    granted = {account for account, _, _ in _roles_of(stack)}
+    granted = accounts_with_rights(stack)
     accounts = {item["metadata"]["name"]: item for item in of_kind(stack, "ServiceAccount")}
     used = [pod_of(workload).get("serviceAccountName") for workload in workloads(stack)]
     for workload in workloads(stack):

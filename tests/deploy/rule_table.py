@@ -4,7 +4,8 @@ import inspect
 import json
 from typing import Any
 
-from tests.deploy.breaks import BREAKS, RULES, Break, Rule
+from tests.deploy.breaks import BREAKS, RULES
+from tests.deploy.broken import Break, Rule
 from tests.deploy.facts import ROOT
 from tests.deploy.manifests import title
 

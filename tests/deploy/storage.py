@@ -2,14 +2,28 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
-from tests.deploy.manifests import Resource, Stack, find, lasting, names, of_kind, pod_of, title
+from tests.deploy.manifests import (
+    Resource,
+    Stack,
+    containers_of,
+    environment_of,
+    find,
+    lasting,
+    names,
+    of_kind,
+    pod_of,
+    title,
+)
 
 QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 SCALE = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 AMOUNTS = {"cpu", "memory", "storage", "ephemeral-storage", "sizeLimit"}
 WHOLE = {"memory", "storage", "ephemeral-storage", "sizeLimit"}
+REDIS_MUST = {("maxmemory-policy", "noeviction"), ("appendonly", "yes")}
+NEO4J_STOP_S = 120
 SINGLE = {"ReadWriteOnce", "ReadWriteOncePod"}
 
 
@@ -73,3 +87,38 @@ def kept(stack: Stack) -> Iterator[str]:
             "volumeClaimTemplates"
         ):
             yield f"{title(stateful)}: no volumeClaimTemplates"
+
+
+def configuration_of(stack: Stack, workload: Resource) -> str:
+    """All that others' containers of a workload are told: arguments, variables, files of mounted ConfigMaps."""
+    data = {item["metadata"]["name"]: item.get("data", {}) for item in of_kind(stack, "ConfigMap")}
+    told: list[str] = []
+    for container in containers_of(workload):
+        told += [*environment_of(stack, container).values(), *container.get("command", []), *container.get("args", [])]
+        for variable in container.get("env", []):
+            reference = variable.get("valueFrom", {}).get("configMapKeyRef", {})
+            told.append(data.get(reference.get("name"), {}).get(reference.get("key"), ""))
+    for volume in pod_of(workload).get("volumes", []):
+        told += data.get(volume.get("configMap", {}).get("name", ""), {}).values()
+    return "\n".join(told)
+
+
+def engines(stack: Stack) -> Iterator[str]:
+    """Redis evicts nothing and keeps a log of all writes; Qdrant's peers start together, each known before it is ready;
+    Neo4j has minutes to stop."""
+    heads = {item["metadata"]["name"]: item["spec"] for item in of_kind(stack, "Service")}
+    for stateful in of_kind(stack, "StatefulSet"):
+        name, spec = stateful["metadata"]["name"], stateful["spec"]
+        grace_s = pod_of(stateful).get("terminationGracePeriodSeconds", 30)
+        if name == "redis":
+            told = configuration_of(stack, stateful).split()
+            for setting in REDIS_MUST:
+                if setting not in pairwise(told):
+                    yield f"{title(stateful)}: its configuration does not say {' '.join(setting)}"
+        if name == "neo4j" and grace_s < NEO4J_STOP_S:
+            yield f"{title(stateful)}: killed {grace_s} s after it is told to stop"
+        if name == "qdrant" and spec.get("podManagementPolicy") != "Parallel":
+            yield f"{title(stateful)}: not podManagementPolicy Parallel"
+        head = heads.get(spec.get("serviceName"), {})
+        if name == "qdrant" and not head.get("publishNotReadyAddresses"):
+            yield f"Service/{spec.get('serviceName')}: not publishNotReadyAddresses"

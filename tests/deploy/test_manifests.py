@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from codeforge.worker_types import WorkerType
-from tests.deploy.breaks import BREAKS, RULES, Break, Rule
+from tests.deploy.breaks import BREAKS, RULES
+from tests.deploy.broken import Break, Rule
 from tests.deploy.facts import load_yaml
 from tests.deploy.kustomize import BASE, K8S, components, overlays, rendering, rendering_names, unlisted, unmatched
 from tests.deploy.manifests import find, names, pod_of
