@@ -58,8 +58,8 @@ bench: $(STAMP) $(BENCH_STAMP) ## Run the benchmarks beside their peers (ONLY=fr
 
 LOCKS := api worker dev local-llm bench
 # The local model shares .venv with the rest, so its lock may contradict no version of dev's.
-COMPILE_api :=
-COMPILE_worker :=
+COMPILE_api := --extra api
+COMPILE_worker := --extra worker
 COMPILE_dev := --extra dev
 COMPILE_local-llm := --extra local-llm --constraints requirements/dev.txt
 

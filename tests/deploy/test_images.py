@@ -1,6 +1,9 @@
 """The images: their Dockerfiles, and whether what is in them suffices for what runs in them."""
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -38,17 +41,18 @@ API_MODULES = (
     "codeforge.processes.projector", "codeforge.processes.reaper", "codeforge.processes.flower",
     "codeforge.wiring.api", "codeforge.wiring.projector", "codeforge.wiring.reaper", "codeforge.wiring.stores",
     "codeforge.wiring.embeddings",
-    "codeforge.wiring.rebuilding",
+    "codeforge.wiring.rebuilding", "codeforge.tracing.otlp",
     "celery.__main__", "flower.command", "flower.app", "flower.urls", "kombu.transport.redis",
 )  # fmt: skip
 WORKER_MODULES = (
-    "codeforge.health", "codeforge.wiring.worker", "workers.main", "workers.coding", "workers.analysis",
+    "codeforge.health", "codeforge.wiring.worker", "codeforge.tracing.otlp",
+    "workers.main", "workers.suspects", "workers.coding", "workers.analysis",
     "workers.debate", "workers.scrape", "celery.__main__", "celery.apps.worker", "celery.app.control",
     "kombu.transport.redis",
 )  # fmt: skip
 
 IMPORTS = textwrap.dedent("""
-    import importlib, re, sys
+    import importlib, os, re, sys
     from importlib.metadata import packages_distributions
 
     lock, packages, *modules = sys.argv[1:]
@@ -69,7 +73,9 @@ IMPORTS = textwrap.dedent("""
 
     sys.meta_path.insert(0, Image())
     for module in modules:
-        importlib.import_module(module)
+        place = importlib.import_module(module).__file__
+        if module.startswith(("codeforge", "workers")) and not place.startswith(os.getcwd()):
+            sys.exit(f"{module} was found outside the image, in {place}")
 """)
 
 
@@ -82,10 +88,25 @@ def lint(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
 
 
-def imported(lock: str, packages: str, *modules: str) -> str:
-    """What goes wrong when the modules are imported where nothing but the lock and the packages is installed."""
+@pytest.fixture(scope="module")
+def apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """By Dockerfile, a directory that holds exactly what its COPY instructions put into /app."""
+    made = {}
+    for name in FILES:
+        made[name] = tmp_path_factory.mktemp(name)
+        for source in Dockerfile.parse(text_of(name)).sources:
+            if (ROOT / source).is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+                shutil.copytree(ROOT / source, made[name] / source, ignore=ignored)
+    return made
+
+
+def imported(app: Path, lock: str, *modules: str) -> str:
+    """What goes wrong when the modules are imported where nothing but the image's files and its lock is."""
+    packages = ",".join(path.name for path in app.iterdir())
     command = [sys.executable, "-c", IMPORTS, str(ROOT / "requirements" / lock), packages, *modules]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    environment = os.environ | {"PYTHONPATH": str(app), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=app, env=environment)
     return result.stderr if result.returncode else ""
 
 
@@ -141,14 +162,29 @@ def test_the_images_hold_no_embedded_engines(lock: str) -> None:
     assert {"celery", "redis"} <= locked
 
 
-def test_the_api_image_holds_what_its_processes_import() -> None:
-    assert imported("api.txt", "codeforge", *API_MODULES) == ""
+def test_the_api_image_holds_what_its_processes_import(apps: dict[str, Path]) -> None:
+    app = apps["Dockerfile.api"]
+    assert {path.name for path in app.iterdir()} == {"codeforge"}
+    assert imported(app, "api.txt", *API_MODULES) == ""
 
 
-def test_the_worker_image_holds_what_its_processes_import() -> None:
-    assert imported("worker.txt", "codeforge,workers", *WORKER_MODULES) == ""
+def test_the_worker_image_holds_what_its_processes_import(apps: dict[str, Path]) -> None:
+    app = apps["Dockerfile.worker"]
+    assert {path.name for path in app.iterdir()} == {"codeforge", "workers"}
+    assert imported(app, "worker.txt", *WORKER_MODULES) == ""
 
 
-def test_an_import_of_what_an_image_lacks_is_seen() -> None:
-    assert "not in the image: wordllama" in imported("api.txt", "codeforge", "wordllama")
-    assert "not in the image: workers" in imported("api.txt", "codeforge", "workers.main")
+def test_an_import_of_what_an_image_lacks_is_seen(apps: dict[str, Path]) -> None:
+    api, worker = apps["Dockerfile.api"], apps["Dockerfile.worker"]
+    assert "not in the image: wordllama" in imported(api, "api.txt", "wordllama")
+    assert "not in the image: workers" in imported(api, "api.txt", "workers.main")
+    assert "not in the image: trafilatura" in imported(api, "api.txt", "trafilatura")
+    assert "not in the image: fastapi" in imported(worker, "worker.txt", "codeforge.api.app")
+
+
+def test_what_the_api_image_starts_is_a_command(apps: dict[str, Path]) -> None:
+    dockerfile = Dockerfile.parse(text_of("Dockerfile.api"))
+    (_, *entrypoint), command = (json.loads(dockerfile.of_last(name)[0]) for name in ("ENTRYPOINT", "CMD"))
+    words = [sys.executable, *entrypoint, *command, "--help"]
+    result = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=apps["Dockerfile.api"])
+    assert (result.returncode, result.stdout.split()[:1]) == (0, ["Usage:"])
