@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from codeforge.errors import Unavailable
 from codeforge.logs import logger
@@ -27,12 +28,15 @@ class Background:
         self._health_file = health_file
         self.stopping = asyncio.Event()
 
-    async def run(self, turn: Callable[[], Awaitable[None]]) -> None:
-        """Repeats `turn` until told to stop."""
+    async def run(self, turn: Callable[[], Awaitable[None]], *beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Repeats `turn` until told to stop. What is to run `beside` it never ends by itself: its death is logged and
+        ends the process, as a bug in `turn` does."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        health = asyncio.create_task(keep_healthy(self._health_file)) if self._health_file else None
+        others = [asyncio.create_task(other()) for other in beside]
+        if self._health_file is not None:
+            others.append(asyncio.create_task(keep_healthy(self._health_file)))
         pause_s = FIRST_PAUSE_S
         try:
             while not self.stopping.is_set():
@@ -43,13 +47,18 @@ class Background:
                     log.warning("turn_failed", process=self._name, code=error.code, error=error.message)
                     await self.pause(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter
                     pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                if health is not None and health.done():
-                    health.result()
+                for other in others:
+                    self._look_at(other)
         finally:
-            if health is not None:
-                health.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await health
+            for other in others:
+                other.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+    def _look_at(self, other: "asyncio.Task[None]") -> None:
+        if other.done():
+            log.critical("task_died", process=self._name, exc_info=other.exception())
+            other.result()
+            raise RuntimeError(f"what runs beside the {self._name} has ended")
 
     async def pause(self, seconds: float) -> None:
         """Waits, but not once the process is told to stop."""

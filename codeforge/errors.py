@@ -27,8 +27,12 @@
     │   ├── GraphUnavailable
     │   ├── VectorsUnavailable
     │   ├── EmbeddingsUnavailable
-    │   └── TooManyStreams
+    │   ├── TooManyStreams
+    │   └── ClusterUnavailable       Kubernetes' API server gave no answer that helps
+    │       ├── ClusterBusy              it wants to be asked later
+    │       └── ClusterForbidden         the process's ServiceAccount has no right to it
     ├── CapacityError            a manifest, trace or option that the capacity simulator cannot use; names the field
+    ├── PodChanged               a pod is gone, or another by now; the next look tells
     ├── StaleClaim               a write of a worker that no longer owns the task; it is refused
     ├── RowRejected              a store will never take this row
     └── TaskError                how a task fails; recorded in its `error`
@@ -208,6 +212,29 @@ class NotReplicated(Unavailable):
 
 class OutboxFull(Unavailable):
     code = "outbox_full"
+
+
+class ClusterUnavailable(Unavailable):
+    """`retry_after_s` is what the API server asked for, if it did."""
+
+    code = "cluster_unavailable"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ClusterBusy(ClusterUnavailable):
+    code = "cluster_busy"
+
+
+class ClusterForbidden(ClusterUnavailable):
+    code = "cluster_forbidden"
+    retryable = False
+
+
+class PodChanged(CodeForgeError):
+    code = "pod_changed"
 
 
 class GraphUnavailable(Unavailable):

@@ -40,6 +40,7 @@ TYPES = tuple(worker_type.value for worker_type in WorkerType)
 OUTCOMES = tuple(state.value for state in TaskState if state.terminal)
 REASONS = ("succeeded", "failed", "cancelled", "retry", "timeout", "worker_lost", "handed_back")
 STORES = ("graph", "vectors", "embeddings")
+MARKS = ("written", "pod_changed", "cluster_unavailable", "cluster_busy", "cluster_forbidden")
 
 COUNTERS = (
     CounterSpec("submitted", "codeforge_tasks_submitted", "Tasks accepted.", ("type",), (TYPES,)),
@@ -53,6 +54,7 @@ COUNTERS = (
     CounterSpec("llm_cost", "codeforge_llm_cost_usd", "Spent on models, in USD.", ("type", "model")),
     CounterSpec("calls_repeated", "codeforge_llm_calls_repeated", "Calls that were sent twice.", ("type",), (TYPES,)),
     CounterSpec("leases_expired", "codeforge_leases_expired", "Workers that stopped without a word.", (), ()),
+    CounterSpec("pod_marks", "codeforge_pod_marks", "Marks of busy and idle pods.", ("outcome",), (MARKS,)),
     CounterSpec("store_errors", "codeforge_store_errors", "Failed writes of a store.", ("store",), (STORES,)),
 )
 """`reason` is the attempt's end: one of a dead task is a `retry` too. `llm_requests` has the codes of `ModelError` as

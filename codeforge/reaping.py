@@ -19,7 +19,8 @@ FORGET_EVERY = 120
 
 
 class Reaper:
-    """One of several; the leader works, the others wait for its leadership to end."""
+    """One of several; the leader works, the others wait for its leadership to end. `leads` says which of them this one
+    was at its last turn."""
 
     def __init__(self, ledger: ReaperLedger, background: Background) -> None:
         self._ledger = ledger
@@ -27,10 +28,12 @@ class Reaper:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._passes = 0
         self._forgetting = False
+        self.leads = False
 
     async def turn(self) -> None:
         """One pass, or a pause for one that does not lead. Raises LedgerUnavailable."""
-        if not await self._ledger.lead(self._owner, LEADERSHIP_S):
+        self.leads = await self._ledger.lead(self._owner, LEADERSHIP_S)
+        if not self.leads:
             await self._background.pause(LEADERSHIP_S / 4)
             return
         report = await self._ledger.reap()

@@ -38,7 +38,8 @@ class WorkerRuntime:
     `keeper` makes the process's lease keeper; `close` closes the clients that were made for this runtime.
     `spare_ledger` makes a client for another event loop: with it, a loop that has not turned for `stuck_after_s`
     seconds is found, its tasks are saved, and the process exits. `on_death` asks the process to drain and end: its
-    lease cannot be kept any more, or its memory passed `max_memory_mb`. See `StrayWatch` for `strays_every_s`.
+    lease cannot be kept any more, or its memory passed `max_memory_mb`. See `StrayWatch` for `strays_every_s`. `host`
+    is by default this machine's name, which on Kubernetes is the pod's.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class WorkerRuntime:
         stuck_after_s: float = 15.0,
         max_memory_mb: int | None = None,
         strays_every_s: float = 5.0,
+        host: str | None = None,
     ) -> None:
         self._ledger = ledger
         self._runner = runner
@@ -74,6 +76,7 @@ class WorkerRuntime:
         self._strays_every_s = strays_every_s
         self._strays: asyncio.Task[None] | None = None
         self._memory: asyncio.Task[None] | None = None
+        self._host = host or socket.gethostname()
         self._watchdog: LoopWatchdog | None = None
         self._claims: dict[str, Claim] = {}
         self._running: dict[str, AttemptControl] = {}
@@ -85,7 +88,7 @@ class WorkerRuntime:
 
     async def start(self, slots: int) -> None:
         """Takes the lease. Raises LedgerUnavailable."""
-        record = WorkerRecord(self.worker_id, list(self._agents), slots)
+        record = WorkerRecord(self.worker_id, list(self._agents), slots, self._host)
         sent_at = self._lease.now()
         await self._ledger.renew_lease(record)
         self._lease.renewed(sent_at)

@@ -8,7 +8,7 @@ import redis
 from codeforge.ledger.connection import connect_sync
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import WorkerRecord
-from codeforge.ledger.redis import worker_text
+from codeforge.ledger.rows import worker_text
 from codeforge.ledger.scripts import script_text
 from codeforge.logs import logger
 

@@ -92,11 +92,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """One live worker process: the types it serves and how many tasks it takes at once."""
+    """One live worker process: the types it serves, how many tasks it takes at once, and the host that it runs on: on
+    Kubernetes its pod's name."""
 
     id: str
     types: Sequence[WorkerType]
     slots: int
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,15 @@ from codeforge.ledger.port import (
     TaskPage,
     WorkerRecord,
 )
-from codeforge.ledger.rows import RESULT_FIELDS, SUMMARY_FIELDS, call_text, from_pairs, from_values, task_of
+from codeforge.ledger.rows import (
+    RESULT_FIELDS,
+    SUMMARY_FIELDS,
+    call_text,
+    from_pairs,
+    from_values,
+    task_of,
+    worker_text,
+)
 from codeforge.ledger.scripts import Replication, Scripts, answer
 from codeforge.ledger.snapshot import read_snapshot
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskState
@@ -278,11 +286,6 @@ def _decided(reply: Sequence[bytes], what: str) -> TaskState:
     if reply[0] == b"conflict":
         raise StateConflict(f"a task that is {reply[1].decode()} cannot be {what}")
     return TaskState(reply[0].decode())
-
-
-def worker_text(worker: WorkerRecord) -> bytes:
-    """A worker as `cf:workers` holds it."""
-    return orjson.dumps({"types": [worker_type.value for worker_type in worker.types], "slots": worker.slots})
 
 
 def reply_entries(reply: Any, name: str) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 import orjson
 
+from codeforge.ledger.port import WorkerRecord
 from codeforge.task import ModelCall, Progress, Task, TaskFailure, TaskState, Usage
 from codeforge.worker_types import Priority, WorkerType
 
@@ -93,3 +94,16 @@ def call_text(call: ModelCall) -> bytes:
 def call_of(text: bytes) -> ModelCall:
     """The reverse of `call_text`."""
     return ModelCall(**orjson.loads(text))
+
+
+def worker_text(worker: WorkerRecord) -> bytes:
+    """A worker as `cf:workers` holds it."""
+    types = [worker_type.value for worker_type in worker.types]
+    return orjson.dumps({"types": types, "slots": worker.slots, "host": worker.host})
+
+
+def worker_of(name: str, text: bytes) -> WorkerRecord:
+    """The reverse of `worker_text`."""
+    record = orjson.loads(text)
+    types = [WorkerType(worker_type) for worker_type in record["types"]]
+    return WorkerRecord(name, types, record["slots"], record.get("host", ""))

@@ -1,12 +1,12 @@
 """Depths and counters of the whole ledger in one round trip."""
 
-from typing import Any
+from collections.abc import Iterable
 
-import orjson
 from redis.asyncio import Redis
 
 from codeforge.ledger import keys
 from codeforge.ledger.port import Exemplar, LedgerSnapshot, QueueDepth
+from codeforge.ledger.rows import worker_of
 from codeforge.ledger.scripts import answer
 from codeforge.worker_types import WorkerType
 
@@ -34,9 +34,9 @@ async def read_snapshot(redis: Redis, partitions: int) -> LedgerSnapshot:
         pipe.get(keys.OUTBOX_BYTES)
         pipe.xlen(keys.OUTBOX_DEAD)
         replies = await answer(pipe.execute())
-    (seconds, micros), stats, examples, workers, held, leases, *rest, waiting_bytes, letters = replies
-    now_ms = seconds * 1000 + micros / 1000
-    slots = _slots(workers, {name for name, until in leases if until > now_ms})
+    moment, stats, examples, workers, held, leases, *rest, waiting_bytes, letters = replies
+    now_ms = _ms(moment)
+    slots = _slots(workers, live_workers(moment, leases))
     depths = {}
     for index, worker_type in enumerate(WorkerType):
         queued, running, delayed, dead, oldest, parked = rest[index * PER_TYPE : (index + 1) * PER_TYPE]
@@ -61,12 +61,22 @@ def _exemplar(text: str) -> Exemplar:
     return Exemplar(trace_id, float(value_ms), int(at_ms))
 
 
+def live_workers(moment: tuple[int, int], leases: Iterable[tuple[bytes, float]]) -> set[bytes]:
+    """The names of the workers whose leases hold, at what TIME answered."""
+    return {name for name, until in leases if until > _ms(moment)}
+
+
+def _ms(moment: tuple[int, int]) -> float:
+    seconds, micros = moment
+    return seconds * 1000 + micros / 1000
+
+
 def _slots(workers: dict[bytes, bytes], alive: set[bytes]) -> dict[WorkerType, list[int]]:
     """Slots of each live worker, by the types that it serves."""
     slots: dict[WorkerType, list[int]] = {worker_type: [] for worker_type in WorkerType}
     for name, text in workers.items():
         if name in alive:
-            record: dict[str, Any] = orjson.loads(text)
-            for worker_type in record["types"]:
-                slots[WorkerType(worker_type)].append(record["slots"])
+            record = worker_of(name.decode(), text)
+            for worker_type in record.types:
+                slots[worker_type].append(record.slots)
     return slots

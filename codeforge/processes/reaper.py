@@ -7,6 +7,7 @@ from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.reaping import Reaper
 from codeforge.settings import Settings
+from codeforge.wiring.busy_pods import busy_pods
 from codeforge.wiring.reaper import reaper_ledger
 
 
@@ -19,7 +20,8 @@ def serve(settings: Settings) -> None:
         background = Background("reaper", settings.health_file)
         async with reaper_ledger(settings) as ledger:
             reaper = Reaper(ledger, background)
-            await background.run(reaper.turn)
+            async with busy_pods(settings, lambda: reaper.leads) as marking:
+                await background.run(reaper.turn, *marking)
             await reaper.step_down()
 
     asyncio.run(main())

@@ -1,5 +1,6 @@
 """The settings, grouped by what they are for."""
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
@@ -172,6 +173,22 @@ class ApiSettings(KeySettings):
     def _loopback_without_keys(self) -> Self:
         if not self.api_keys and not is_loopback(self.api_host):
             raise ValueError("API_HOST is not a loopback address, which needs API_KEYS (tenant:sha256hex)")
+        return self
+
+
+class KubernetesSettings(BaseSettings):
+    """What a process knows of the cluster that it runs on."""
+
+    scalability_mode: Literal["embedded", "compose", "kubernetes"] = "embedded"
+    mark_busy_pods: bool = False  # the reaper's
+    pod_name: str | None = Field(default=None, max_length=253)  # None: the host's name, which is the pod's
+    kubernetes_api_url: str = "https://kubernetes.default.svc"
+    kubernetes_account_dir: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+    @model_validator(mode="after")
+    def _pods_of_a_cluster(self) -> Self:
+        if self.mark_busy_pods and self.scalability_mode != "kubernetes":
+            raise ValueError("MARK_BUSY_PODS needs SCALABILITY_MODE=kubernetes")
         return self
 
 

@@ -15,6 +15,7 @@ from codeforge.settings.groups import (
     ApiSettings,
     FlowerSettings,
     GraphSettings,
+    KubernetesSettings,
     LedgerSettings,
     ModelSettings,
     TracingSettings,
@@ -27,7 +28,7 @@ from codeforge.settings.sources import BareNames, SecretFiles
 
 HTTP_ADDRESSES = (
     "llm_base_url", "embeddings_base_url", "qdrant_url", "tavily_base_url", "exa_base_url", "zenrows_base_url",
-    "otlp_endpoint",
+    "otlp_endpoint", "kubernetes_api_url",
 )  # fmt: skip
 
 
@@ -42,6 +43,7 @@ class Settings(
     ApiSettings,
     FlowerSettings,
     TracingSettings,
+    KubernetesSettings,
 ):
     """Everything. Made once by `load_settings` and handed down; there is no global instance."""
 
@@ -49,7 +51,6 @@ class Settings(
         env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    scalability_mode: Literal["embedded", "compose", "kubernetes"] = "embedded"
     phase: int = Field(default=1, ge=1, le=4)
     federation_enabled: bool = False
     health_file: Path | None = None  # a worker, projector or reaper touches it every few seconds while it works

@@ -48,6 +48,7 @@ def worker_runtime(
         stuck_after_s=settings.lease_s,
         max_memory_mb=settings.worker_max_memory_mb,
         strays_every_s=settings.lease_s / 3,
+        host=settings.pod_name,
     )
 
 

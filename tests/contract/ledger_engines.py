@@ -13,6 +13,8 @@ from codeforge.ledger import keys
 from codeforge.ledger.admission import NO_CAPS, Caps
 from codeforge.ledger.bells import Bell
 from codeforge.ledger.connection import connect
+from codeforge.ledger.fleet import RedisFleetLedger
+from codeforge.ledger.fleet_port import FleetLedger
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.memory.places import READY, WAITING
 from codeforge.ledger.memory.state import Message
@@ -53,6 +55,7 @@ class LedgerEngine(ABC):
     reaper: ReaperLedger
     outbox: Outbox
     keeper: OutboxKeeper
+    fleet: FleetLedger
 
     async def worker(self, name: str = "w1", worker_type: WorkerType = WorkerType.SCRAPE) -> str:
         """A worker with a live lease."""
@@ -162,6 +165,7 @@ class LedgerServer(LedgerEngine):
         self.ledger = self.replicated_ledger(Replication())
         self.reaper = RedisReaperLedger(redis, BELLS, partitions=PARTITIONS, lease_s=LEASE_S)
         self.keeper = RedisOutboxKeeper(redis, partitions=PARTITIONS)
+        self.fleet = RedisFleetLedger(redis, partitions=PARTITIONS)
         self.outbox = RedisOutbox(redis, blocking, partitions=PARTITIONS, retention=RETENTION)
 
     async def messages(self, queue: str) -> list[Message]:
@@ -270,7 +274,7 @@ class MemoryLedgerEngine(LedgerEngine):
         self.memory = MemoryLedger(
             partitions=PARTITIONS, lease_s=LEASE_S, retention=RETENTION, outbox_max_bytes=OUTBOX_MAX_BYTES
         )
-        self.ledger = self.reaper = self.outbox = self.keeper = self.memory
+        self.ledger = self.reaper = self.outbox = self.keeper = self.fleet = self.memory
 
     async def messages(self, queue: str) -> list[Message]:
         return list(self.memory.messages[queue])

@@ -99,3 +99,35 @@ async def test_health_file_that_cannot_be_written_ends_the_process(tmp_path: Pat
     background = Background("test", tmp_path / "missing" / "health")
     with pytest.raises(FileNotFoundError):
         await run(background, lambda: background.pause(0.001))
+
+
+async def test_what_runs_beside_it_is_ended_with_it() -> None:
+    background, ended = Background("test", None), asyncio.Event()
+
+    async def beside() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def turn() -> None:
+        await asyncio.sleep(0)
+        background.stopping.set()
+
+    async with asyncio.timeout(10):
+        await background.run(turn, beside)
+    assert ended.is_set()
+
+
+@pytest.mark.parametrize("error", [KeyError("bug"), None])
+async def test_death_of_what_runs_beside_it_is_logged_and_ends_the_process(error: Exception | None) -> None:
+    background = Background("test", None)
+
+    async def beside() -> None:
+        if error is not None:
+            raise error
+
+    with capture_logs() as logs, pytest.raises((KeyError, RuntimeError)):
+        async with asyncio.timeout(10):
+            await background.run(lambda: background.pause(0.001), beside)
+    assert [entry["event"] for entry in logs] == ["task_died"]

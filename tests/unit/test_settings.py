@@ -137,6 +137,12 @@ def test_wrong_setting_is_named_in_one_line_without_its_value(
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+def test_pods_are_marked_on_kubernetes_only() -> None:
+    with pytest.raises(SettingsError, match="MARK_BUSY_PODS needs SCALABILITY_MODE=kubernetes"):
+        load_settings({"MARK_BUSY_PODS": "true"})
+    assert load_settings({"MARK_BUSY_PODS": "true", "SCALABILITY_MODE": "kubernetes"}).mark_busy_pods
+
+
 def test_unknown_argument_is_named() -> None:
     with pytest.raises(SettingsError, match=r"^COLOUR: no such setting$"):
         load_settings({"colour": "red"})

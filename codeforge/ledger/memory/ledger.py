@@ -1,7 +1,8 @@
 """The ledger in memory: all of its ports in one object."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from codeforge.ledger.fleet_port import FleetLedger, WorkerLoad
 from codeforge.ledger.memory.attempts import MemoryAttempts
 from codeforge.ledger.memory.outbox import MemoryOutbox
 from codeforge.ledger.memory.outbox_keeper import MemoryOutboxKeeper
@@ -9,6 +10,7 @@ from codeforge.ledger.memory.reaper import MemoryReaper
 from codeforge.ledger.memory.tasks import MemoryTasks
 from codeforge.ledger.outbox_port import OutboxKeeper
 from codeforge.ledger.port import Ledger, LedgerSnapshot, Outbox, QueueDepth, ReaperLedger
+from codeforge.task import TaskState
 from codeforge.worker_types import WorkerType
 
 
@@ -22,6 +24,7 @@ class MemoryLedger(
     ReaperLedger,
     Outbox,
     OutboxKeeper,
+    FleetLedger,
 ):
     """Every transition happens between two turns of the event loop, and so is atomic. See `MemoryState`."""
 
@@ -56,6 +59,16 @@ class MemoryLedger(
             held_by_tenant=len(self.held[worker_type]),
             oldest_queued_s=(now - min(queued.values())) / 1000 if queued else 0.0,
         )
+
+    async def loads(self) -> Sequence[WorkerLoad]:
+        """See `FleetLedger.loads`."""
+        await self._reached()
+        owners = [row.worker for row in self.rows.values() if row.task.state is TaskState.RUNNING]
+        return [
+            WorkerLoad(worker, owners.count(name))
+            for name, worker in sorted(self.workers.items())
+            if self.leases.get(name, 0) > self.now_ms()
+        ]
 
     async def add_counters(self, deltas: Mapping[str, float]) -> None:
         """See `Ledger.add_counters`."""

@@ -1,0 +1,1 @@
+"""The part of Kubernetes' API that the project asks."""
