@@ -7,7 +7,7 @@ Kombu's form, a whole `sentinel://` URL for each host, is read too. Everything m
 """
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, quote, unquote, urlencode
 
 SCHEME = "sentinel://"
 DEFAULT_PORT = 26_379
@@ -30,12 +30,29 @@ class SentinelAddress:
     sentinel_password: str | None = field(default=None, repr=False)
 
     @property
+    def url(self) -> str:
+        """All of it as one address: `parse_sentinel` gives the same back."""
+        named = {
+            "master_name": self.master_name,
+            "sentinel_username": self.sentinel_username,
+            "sentinel_password": self.sentinel_password,
+        }
+        query = urlencode({name: value for name, value in named.items() if value is not None})
+        return f"{SCHEME}{self._login}{';'.join(self._places)}/{self.db}?{query}"
+
+    @property
     def kombu_url(self) -> str:
         """For kombu: one whole URL for each Sentinel, without the parameters, which are transport options there."""
+        return ";".join(f"{SCHEME}{self._login}{place}/{self.db}" for place in self._places)
+
+    @property
+    def _login(self) -> str:
         user, password = quote(self.username or "", safe=""), quote(self.password or "", safe="")
-        login = f"{user}:{password}@" if user or password else ""
-        hosts = [(f"[{host}]" if ":" in host else host, port) for host, port in self.hosts]
-        return ";".join(f"{SCHEME}{login}{host}:{port}/{self.db}" for host, port in hosts)
+        return f"{user}:{password}@" if user or password else ""
+
+    @property
+    def _places(self) -> list[str]:
+        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts]
 
     @property
     def sentinel_login(self) -> dict[str, str]:
@@ -62,7 +79,7 @@ def parse_sentinel(address: str) -> SentinelAddress:
     username, _, password = login.partition(":")
     one = {name: values[-1] for name, values in parameters.items() if values[-1]}
     return SentinelAddress(
-        tuple(_host(part.partition("/")[0]) for part in parts),
+        tuple(sentinel_host(part.partition("/")[0]) for part in parts),
         one.get("master_name", DEFAULT_MASTER),
         _db(parts[-1].partition("/")[2]),
         unquote(username) or None if at else None,
@@ -79,8 +96,8 @@ def with_sentinel_password(address: str, password: str) -> str:
     return f"{address}{'&' if '?' in address else '?'}sentinel_password={quote(password, safe='')}"
 
 
-def _host(text: str) -> tuple[str, int]:
-    """`host`, `host:port`, `[v6]:port`."""
+def sentinel_host(text: str) -> tuple[str, int]:
+    """The host and port of `host`, `host:port`, `[v6]:port`. Raises ValueError that shows nothing of it."""
     bare = text.rpartition("@")[2].strip()
     name, colon, digits = bare.rpartition(":")
     if not colon or bare.endswith("]"):

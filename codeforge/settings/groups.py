@@ -7,7 +7,13 @@ from urllib.parse import quote
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from codeforge.sentinel import is_sentinel, with_sentinel_password
+from codeforge.sentinel import (
+    DEFAULT_MASTER,
+    SentinelAddress,
+    is_sentinel,
+    sentinel_host,
+    with_sentinel_password,
+)
 from codeforge.settings.admission import KeySettings
 from codeforge.settings.values import host, is_loopback, is_network, split_commas
 from codeforge.worker_types import GENERAL, WorkerType
@@ -25,8 +31,11 @@ class LedgerSettings(BaseSettings):
     redis_url: SecretStr | None = None
     redis_host: Host | None = None
     redis_port: int = Field(default=6379, ge=1, le=65_535)
-    redis_password: SecretStr | None = None  # for `redis_host`; a `redis_url` holds its own
-    redis_sentinel_password: SecretStr | None = None  # the Sentinels' own, for a `redis_url` that names some
+    redis_sentinels: CommaList = ()  # host:port of each; they win over `redis_host`
+    redis_master_name: str = Field(default=DEFAULT_MASTER, min_length=1)
+    redis_user: str | None = None  # this and the password are for the two ways above; a `redis_url` holds its own
+    redis_password: SecretStr | None = None
+    redis_sentinel_password: SecretStr | None = None  # the Sentinels' own
     redis_appendfsync: Literal["everysec", "always"] = "everysec"  # of the embedded server
     submit_replicas: int = Field(default=0, ge=0, le=16)  # how many must have a task before it is accepted
     submit_wait_ms: int = Field(default=1_000, ge=1, le=5_000)
@@ -47,8 +56,34 @@ class LedgerSettings(BaseSettings):
             if self.redis_sentinel_password is not None and is_sentinel(address):
                 return with_sentinel_password(address, self.redis_sentinel_password.get_secret_value())
             return address
-        password = "" if self.redis_password is None else quote(self.redis_password.get_secret_value(), safe="")
-        return f"redis://{password and f':{password}@'}{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
+        if self.redis_sentinels:
+            return self._sentinels.url
+        user = quote(self.redis_user or "", safe="")
+        password = quote(_shown(self.redis_password) or "", safe="")
+        login = f"{user}:{password}@" if user or password else ""
+        return f"redis://{login}{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
+
+    @property
+    def _sentinels(self) -> SentinelAddress:
+        return SentinelAddress(
+            tuple(sentinel_host(text) for text in self.redis_sentinels),
+            self.redis_master_name,
+            username=self.redis_user,
+            password=_shown(self.redis_password),
+            sentinel_password=_shown(self.redis_sentinel_password),
+        )
+
+    @field_validator("redis_sentinels", mode="before")
+    @classmethod
+    def _hosts_and_ports(cls, value: Any) -> Any:
+        hosts = split_commas(value)
+        for host_and_port in hosts:
+            sentinel_host(host_and_port)
+        return hosts
+
+
+def _shown(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 class GraphSettings(BaseSettings):
@@ -73,6 +108,7 @@ class VectorSettings(BaseSettings):
     qdrant_host: Host | None = None
     qdrant_api_key: SecretStr | None = None
     qdrant_collection: str = Field(default="codeforge", pattern=r"^[\w-]{1,100}$")
+    qdrant_replicas: int = Field(default=1, ge=1, le=16)  # of each shard of a collection that is made now
     embeddings_base_url: str | None = None
     embeddings_api_key: SecretStr | None = None
     embeddings_model: str | None = None

@@ -34,7 +34,8 @@ class QdrantStore:
     """A `VectorStore` on one collection. Every call ends within `timeout_s` seconds, a write within that per batch.
 
     `model` names what makes the vectors; it is recorded in the collection (by servers from 1.16 on), and a collection
-    that another one filled is refused: their vectors do not compare.
+    that another one filled is refused: their vectors do not compare. `replicas` is how many nodes of a cluster hold
+    each point of a collection that is made here; one that is there keeps its own.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class QdrantStore:
         dim: int,
         *,
         model: str | None = None,
+        replicas: int = 1,
         timeout_s: float = 10.0,
     ) -> None:
         self._collection = collection
         self._dim = dim
         self._model = model
+        self._replicas = replicas
         self._timeout_s = timeout_s
         # The key goes by header: given as `api_key` the client warns of plain http, which is how services within a
         # cluster speak. The compatibility check would make a request of its own, in a thread, at once.
@@ -127,6 +130,9 @@ class QdrantStore:
                 self._collection,
                 vectors_config={queries.DENSE: models.VectorParams(size=self._dim, distance=models.Distance.COSINE)},
                 sparse_vectors_config=queries.SPARSE_VECTORS,
+                # All but one must have a point before it counts as written, so that one node may be away.
+                replication_factor=None if self._replicas == 1 else self._replicas,
+                write_consistency_factor=None if self._replicas == 1 else self._replicas - 1,
                 metadata=None if self._model is None else {MODEL_KEY: self._model},
             )
         except UnexpectedResponse:

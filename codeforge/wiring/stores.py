@@ -19,5 +19,6 @@ def vector_store(settings: Settings) -> VectorStore:
         settings.qdrant_api_key,
         settings.qdrant_collection,
         settings.embeddings_dim,
+        replicas=settings.qdrant_replicas,
         model=BUILT_IN_MODEL if settings.embeddings_base_url is None else settings.embeddings_model,
     )

@@ -157,6 +157,19 @@ async def test_the_collection_is_as_the_searches_need_it(qdrant: QdrantVectors) 
     assert info["payload_schema"]["tenant"]["params"]["is_tenant"] is True
 
 
+@pytest.mark.parametrize(("replicas", "asked"), [(1, (None, None)), (2, (2, 1)), (3, (3, 2))])
+async def test_a_clusters_collection_has_replicas_of_which_one_may_be_away(
+    replicas: int, asked: tuple[int | None, int | None]
+) -> None:
+    with CannedServer(lambda _: Answer(200, {"result": {"exists": False}, "status": "ok"})) as server:
+        store = QdrantStore(server.url, None, "c", DIM, replicas=replicas)
+        with pytest.raises(VectorsUnavailable):  # the creation's answer is none
+            await store.prepare()
+        await store.close()
+    (made,) = [request for request in server.requests if request.method == "PUT"]
+    assert (made.body.get("replication_factor"), made.body.get("write_consistency_factor")) == asked
+
+
 async def test_a_collection_of_another_model_is_refused(qdrant: QdrantVectors) -> None:
     for accepted in ("some/model", "some/model", None):
         async with opened(qdrant, model=accepted):

@@ -164,9 +164,12 @@ BREAKS = (
     Break(scaling.formulas, "ScaledObject", SCRAPE, "spec.fallback", None, "no fallback"),
     Break(scaling.formulas, "ScaledObject", SCRAPE, "metadata.name", "a" * 55, "longer than 54"),
     Break(scaling.formulas, "ScaledObject", SCRAPE, "spec.minReplicaCount", 21, "above maxReplicaCount"),
-    Break(scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.metadata.listname", "x", "metadata of redis"),
     Break(
-        scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.metadata.address", "redis-service:6379", "address"
+        scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.metadata.listname", "x", "metadata of redis-sentinel"
+    ),
+    Break(scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.metadata.addresses", "redis:26379", "addresses"),
+    Break(
+        scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.metadata.sentinelMaster", "mymaster", "of mymaster"
     ),
     Break(scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0.type", "cpu", "metadata of cpu"),
     Break(scaling.triggers, "ScaledObject", SCRAPE, "spec.triggers.0", ASKS_ELSEWHERE, "asks ('http://api', "),

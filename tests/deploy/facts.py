@@ -31,6 +31,12 @@ REQUIRED_SECRETS = {
 }
 """By process; nobody gets a secret that it has no use for."""
 
+SENTINEL_SECRETS = {"redis_sentinel_password"}
+"""What each process needs besides where it is told of Sentinels."""
+
+EMBEDDING_WORKER_SECRETS = {"embeddings_api_key"}
+"""What a worker needs besides where it is told of an embeddings service."""
+
 OPTIONAL_SECRETS = {"worker": {"tavily_api_key", "exa_api_key", "zenrows_api_key"}}
 
 PLACEHOLDERS = {"api_keys": f"default:{'0a' * 32}", "flower_basic_auth": "user:password"}

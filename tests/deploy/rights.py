@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from tests.deploy.manifests import Stack, of_kind, pod_of, title, workloads
 
 READ_ONLY = {"get", "list", "watch"}
-WRITABLE = {("reaper", "pods", "patch")}
-"""All that anybody may change, by ServiceAccount: the reaper marks busy pods."""
+WRITABLE = {("reaper", "pods", "patch"), ("neo4j-backup", "pods", "delete")}
+"""All that anybody may change, by ServiceAccount: the reaper marks busy pods, a backup has Neo4j's pod replaced."""
 
 
 def _roles_of(stack: Stack) -> Iterator[tuple[str, str, str]]:

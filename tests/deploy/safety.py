@@ -1,15 +1,17 @@
 """Rules on what a pod may do, what it is told, and what it must not know."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from codeforge.worker_types import WorkerType
 from tests.deploy.facts import (
     BEAT_PROBE,
+    EMBEDDING_WORKER_SECRETS,
     NAMESPACE,
     OPTIONAL_SECRETS,
     REQUIRED_SECRETS,
+    SENTINEL_SECRETS,
     image_fault,
     secret_settings,
     setting_of,
@@ -123,13 +125,23 @@ def secrets(stack: Stack) -> Iterator[str]:
         process = container["name"]
         required = {setting_of(name) for name, reference in references.items() if not reference.get("optional")}
         optional = {setting_of(name) for name, reference in references.items() if reference.get("optional")}
-        if required != REQUIRED_SECRETS[process]:
-            yield f"{title(workload)}: {sorted(map(str, required ^ REQUIRED_SECRETS[process]))} missing or too many"
+        needed = _needed_secrets(process, environment_of(stack, container))
+        if required != needed:
+            yield f"{title(workload)}: {sorted(map(str, required ^ needed))} missing or too many"
         if optional != OPTIONAL_SECRETS.get(process, set()):
             yield f"{title(workload)}: optional secrets are {sorted(map(str, optional))}"
         for name, reference in references.items():
             if name != f"CODEFORGE_{reference['key']}":
                 yield f"{title(workload)}: {name} is taken from the key {reference['key']}"
+
+
+def _needed_secrets(process: str, environment: Mapping[str, str]) -> set[str]:
+    needed = REQUIRED_SECRETS[process]
+    if "CODEFORGE_REDIS_SENTINELS" in environment:
+        needed = needed | SENTINEL_SECRETS
+    if process == "worker" and "CODEFORGE_EMBEDDINGS_BASE_URL" in environment:
+        needed = needed | EMBEDDING_WORKER_SECRETS
+    return needed
 
 
 def settings(stack: Stack) -> Iterator[str]:

@@ -27,8 +27,8 @@ MAX_NAME = 54
 """KEDA puts a prefix before the name, and the HPA's may have 63 characters."""
 
 METADATA = {
-    "redis": {"address", "listName", "listLength"},
-    "redis-streams": {"address", "stream", "streamLength"},
+    "redis-sentinel": {"addresses", "sentinelMaster", "listName", "listLength"},
+    "redis-sentinel-streams": {"addresses", "sentinelMaster", "stream", "streamLength"},
     "metrics-api": {"url", "valueLocation", "targetValue", "authMode"},
 }
 API = f"http://agent-orchestrator-service.{NAMESPACE}.svc:8080"
@@ -103,7 +103,8 @@ def formulas(stack: Stack) -> Iterator[str]:
 
 def triggers(stack: Stack) -> Iterator[str]:
     """Triggers know their metadata, and ask the pods' Redis or the API, by a name that other namespaces can use."""
-    host = find(stack, "ConfigMap", "codeforge-config")["data"]["CODEFORGE_REDIS_HOST"]
+    config = find(stack, "ConfigMap", "codeforge-config")["data"]
+    sentinels = (config["CODEFORGE_REDIS_SENTINELS"], config["CODEFORGE_REDIS_MASTER_NAME"])
     for scaled in of_kind(stack, "ScaledObject"):
         for trigger in scaled["spec"]["triggers"]:
             expected = METADATA.get(trigger["type"])
@@ -118,8 +119,10 @@ def triggers(stack: Stack) -> Iterator[str]:
                 )
                 if asked != (API, "value", "bearer"):
                     yield f"{title(scaled)}: asks {asked}"
-            elif told.get("address") != f"{host}.{NAMESPACE}.svc:6379":
-                yield f"{title(scaled)}: the address is {told.get('address')}"
+            elif (told.get("addresses"), told.get("sentinelMaster")) != sentinels:
+                yield f"{title(scaled)}: the addresses are {told.get('addresses')}, of {told.get('sentinelMaster')}"
+            elif not all(f".{NAMESPACE}.svc:" in host for host in sentinels[0].split(",")):
+                yield f"{title(scaled)}: no names that other namespaces can use: {sentinels[0]}"
 
 
 def worker_scaling(stack: Stack) -> Iterator[str]:

@@ -68,6 +68,25 @@ def test_the_sentinels_password_may_be_a_setting() -> None:
     assert load_settings(given | {"redis_url": "redis://a"}).redis_address == "redis://a"
 
 
+def test_the_parts_may_be_settings_so_that_only_passwords_are_secret() -> None:
+    given = {"redis_sentinels": "a, b:26380", "redis_master_name": "tasks", "redis_user": "cf"}
+    settings = load_settings(given | {"redis_password": "p@ss", "redis_sentinel_password": "s&cret"})
+    hosts = (("a", 26379), ("b", 26380))
+    assert parse_sentinel(settings.redis_address) == SentinelAddress(
+        hosts, "tasks", 0, "cf", "p@ss", sentinel_password="s&cret"
+    )
+
+
+def test_a_sentinel_that_is_no_host_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"CODEFORGE_REDIS_SENTINELS: expected host:port"):
+        load_settings({"redis_sentinels": "a:26379,b:port"})
+
+
+@pytest.mark.parametrize("address", [FULL, "sentinel://a;[::1]:1"])
+def test_an_address_is_put_together_as_it_was_read(address: str) -> None:
+    assert parse_sentinel(parse_sentinel(address).url) == parse_sentinel(address)
+
+
 def test_celery_gets_the_same_address_in_its_own_form() -> None:
     app = make_app(load_settings({"redis_url": FULL}), [WorkerType.SCRAPE])
     each = [f"sentinel://cf:p%40ss@{host}/2" for host in ("a:26379", "b:26380", "[::1]:26381")]
