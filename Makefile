@@ -46,6 +46,7 @@ check: $(STAMP) ## Lint, formatting, types, import layers, house rules, manifest
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint --failure-threshold style Dockerfile.api Dockerfile.worker
 	$(BIN)/python -m pytest -q tests/unit/test_house_rules.py tests/deploy/test_manifests.py
 
 .PHONY: faults
