@@ -87,7 +87,7 @@ def main() -> None:
         load = scenario.short if options.short else scenario.full
         if load is None or options.only not in scenario.name:
             continue
-        say(f"{scenario.name}: {load.tasks} tasks, model calls of 0.1 to {load.longest_s} s")
+        say(f"{scenario.name}: {load.tasks} tasks, model calls of {load.shortest_s} to {load.longest_s} s")
         try:
             figures = scenario.run(load)
         except Exception as error:  # one scenario that breaks must not hide the others' figures

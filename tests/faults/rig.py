@@ -18,6 +18,7 @@ from codeforge.settings import PREFIX
 from tests.faults.engines import Engines, running_engines
 from tests.faults.paid_model import PaidModel
 from tests.servers.celery_worker import ROOT, wait_until
+from tests.servers.kubernetes import KubernetesApi
 from tests.servers.valkey import free_port
 
 READY_S = 60.0
@@ -31,7 +32,7 @@ WRONG_CLOCK = str(Path(__file__).with_name("wrong_clock"))
 @dataclass(frozen=True)
 class Setup:
     """What a scenario runs on. `background` is how many projectors and reapers there are; `clocks` are by how many
-    seconds the workers' clocks are off, in their order."""
+    seconds the workers' clocks are off, in their order. In a `clustered` one the reapers mark pods."""
 
     workers: int = 1
     background: int = 1
@@ -39,6 +40,7 @@ class Setup:
     proxied: bool = False
     replicated: bool = False
     graph_proxied: bool = False
+    clustered: bool = False
     clocks: tuple[int, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -94,6 +96,7 @@ class Rig:
         self.directory = directory
         self.model = model
         self.engines = engines
+        self.cluster = KubernetesApi()
         self.api_port = free_port()
         self.services: dict[str, Service] = {}
         self.accepted: list[str] = []
@@ -221,11 +224,22 @@ def running_rig(directory: Path, shortest_s: float, longest_s: float, setup: Set
         rig = Rig(directory, model, engines, setup.settings)
         stack.callback(rig.close)
         rig.add("api", "codeforge", "api")
+        cluster = _cluster(stack, rig.cluster, directory) if setup.clustered else {}
         for number in range(1, setup.background + 1):
             rig.add(f"projector-{number}", "codeforge", "projector")
-            rig.add(f"reaper-{number}", "codeforge", "reaper")
+            rig.add(f"reaper-{number}", "codeforge", "reaper", environment=cluster)
         for number in range(1, setup.workers + 1):
             clock_s = setup.clocks[number - 1] if setup.clocks else 0
             rig.add_worker(f"worker-{number}", setup.module, clock_s)
         rig.wait_ready(setup.workers)
         yield rig
+
+
+def _cluster(stack: ExitStack, cluster: KubernetesApi, directory: Path) -> dict[str, str]:
+    """Starts its API server; what a reaper must be told of it."""
+    server = stack.enter_context(cluster.server())
+    told = {
+        "SCALABILITY_MODE": "kubernetes", "MARK_BUSY_PODS": "true", "KUBERNETES_API_URL": server.url,
+        "KUBERNETES_ACCOUNT_DIR": str(cluster.account(directory / "account")),
+    }  # fmt: skip
+    return {PREFIX + name: value for name, value in told.items()}

@@ -29,6 +29,7 @@ from tests.faults.redis_faults import (
     redis_killed,
 )
 from tests.faults.rig import Rig, Setup, running_rig
+from tests.faults.scale_in import DRAIN_S, SLOTS, scaled_in
 from tests.faults.store_faults import graph_down, graph_killed_in_commits, vectors_down
 from tests.faults.verdict import Figures, judge, wait_settled
 
@@ -96,6 +97,13 @@ SCENARIOS = (
         setup=Setup(replicated=True, settings=FEW_SLOTS | {"SUBMIT_REPLICAS": "1"}),
     ),
     Scenario("SIGTERM", rolling_sigterm, Load(150, 20.0, 6), setup=TWO_WORKERS),
+    Scenario(
+        "scale-in, 20 to 2", scaled_in, Load(30, 9.0, 20, 5.0),
+        setup=Setup(
+            workers=0, clustered=True,
+            settings={"MAX_CONCURRENT_TASKS": str(SLOTS), "DRAIN_S": str(DRAIN_S), "WORKER_TYPE": "debate"},
+        ),
+    ),
     Scenario("graph down", graph_down, Load(150, 2.0, 4)),
     Scenario("graph killed in commits", graph_killed_in_commits, Load(150, 2.0, 4), setup=Setup(graph_proxied=True)),
     Scenario("vectors down", vectors_down, Load(150, 2.0, 3)),

@@ -111,7 +111,7 @@ class KubernetesApi:
             if request.body.get("metadata", {}).get(known) not in (None, pod["metadata"][known]):
                 return status(HTTPStatus.CONFLICT, "Conflict")
         self.version += 1
-        self.pods[name] = merged(pod, request.body) | {}
+        self.pods[name] = merged(pod, request.body)
         self.pods[name]["metadata"]["resourceVersion"] = str(self.version)
         return Answer(body=shown(self.pods[name], request))
 
