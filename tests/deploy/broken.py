@@ -119,10 +119,7 @@ def policy(name: str, **spec: Any) -> Resource:
 
 DENY_ALL = policy("deny-all", policyTypes=["Ingress", "Egress"])
 ALLOW_ALL = policy("allow-all", policyTypes=["Ingress", "Egress"], ingress=[{}], egress=[{}])
-OPEN = [
-    policy("one", podSelector={"matchLabels": {"app": "nobody"}}, policyTypes=["Ingress", "Egress"]),
-    server("Deployment", "open", {}),
-]
+NOBODY = {"matchLabels": {"app": "nobody"}}
 TELLING = {"container": {"env": [{"name": "BACKEND", "value": "http://backend-service:80"}]}}
 ANSWERING = {"container": {"ports": [{"name": "http", "containerPort": 8000}]}}
 BACKEND = made(
@@ -133,21 +130,6 @@ CUT_OFF = [
     BACKEND,
     server("Deployment", "front", dict(TELLING)),
     server("Deployment", "back", dict(ANSWERING)),
-]
-MUTE = [
-    policy("mute", podSelector={"matchLabels": {"app": "mute"}}, policyTypes=["Egress"]),
-    server(
-        "Deployment",
-        "mute",
-        {
-            "container": {
-                "name": "worker",
-                "image": "codeforge-worker:0.1.0",
-                "envFrom": [{"configMapRef": {"name": "codeforge-config"}}],
-                "env": [{"name": "CODEFORGE_WORKER_TYPE", "value": "scrape"}],
-            }
-        },
-    ),
 ]
 ASKS_ELSEWHERE: Resource = {
     "type": "metrics-api",

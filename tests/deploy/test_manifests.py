@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from codeforge.worker_types import WorkerType
+from tests.deploy import sizes
 from tests.deploy.breaks import BREAKS, RULES
 from tests.deploy.broken import Break, Rule
 from tests.deploy.facts import load_yaml
@@ -114,3 +115,7 @@ def test_slots_of_all_pods_make_the_agents_that_are_promised() -> None:
 
 def test_the_page_lists_every_rule_and_what_it_catches() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run .venv/bin/python -m tests.deploy.rule_table"
+
+
+def test_the_sizes_are_those_of_the_manifests() -> None:
+    assert sizes.PAGE.read_text(encoding="utf-8") == sizes.page(), "run .venv/bin/python -m tests.deploy.sizes"
