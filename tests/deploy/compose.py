@@ -4,6 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
+from celery.bin.worker import worker as celery_worker
+from click import ClickException, Context
+from compose_spec import PyCompose
+
+from codeforge.cli.main import main
 from codeforge.worker_types import GENERAL, WorkerType
 from tests.deploy.facts import (
     BEAT_PROBE,
@@ -22,19 +28,13 @@ from tests.deploy.facts import (
 
 DIRECTORY = ROOT / "deploy" / "compose"
 ENGINES = {"redis", "neo4j", "qdrant"}
-PUBLISHED = {"api", "flower"}
+WATCHERS = {"prometheus", "grafana"}
+PUBLISHED = {"api", "flower"} | WATCHERS
 PROFILES = {"small": (GENERAL,), "full": tuple(WorkerType)}
 
 Project = dict[str, Any]
 Service = dict[str, Any]
 
-TOP_LEVEL = {"name", "services", "networks", "volumes", "secrets"}
-SERVICE_KEYS = {
-    "image", "build", "user", "entrypoint", "command", "environment", "secrets", "volumes", "ports", "profiles", "init",
-    "read_only", "tmpfs", "cap_drop", "security_opt", "restart", "logging", "stop_grace_period", "healthcheck",
-    "depends_on", "networks", "mem_limit",
-}  # fmt: skip
-"""What a service may say here. Compose ignores nothing silently, but a typo would only show where it runs."""
 HEALTHCHECK_KEYS = {"test", "interval", "timeout", "retries", "start_period"}
 
 VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::([-?])([^}]*))?\}|)")
@@ -95,17 +95,33 @@ def seconds(duration: str) -> float:
 def own(project: Project) -> Iterator[tuple[str, str, Service]]:
     """Our services: name, process, service."""
     for name, service in project["services"].items():
-        if name not in ENGINES:
+        if name not in ENGINES | WATCHERS:
             yield name, "worker" if name.startswith("worker") else name, service
 
 
-def keys(project: Project) -> Iterator[str]:
-    """Only keys that are known and meant."""
-    yield from (f"unknown part {name}" for name in sorted(set(project) - TOP_LEVEL))
+def schema(project: Project) -> Iterator[str]:
+    """As the Compose specification has it: names, types, units, durations, ports, conditions."""
+    try:
+        PyCompose.from_yaml(yaml.safe_dump(project))
+    except ValueError as error:
+        yield str(error)
+
+
+def bound(service: Service) -> Iterator[str]:
+    """The files and directories beside the Compose file that a service mounts."""
+    sources = [entry.partition(":")[0] for entry in service.get("volumes", [])]
+    yield from (source for source in sources if source.startswith("."))
+
+
+def mounts(project: Project) -> Iterator[str]:
+    """What is mounted out of the repository is there, and is not written to."""
     for name, service in project["services"].items():
-        yield from (f"{name}: unknown key {key}" for key in sorted(set(service) - SERVICE_KEYS))
-        odd = set(service.get("healthcheck", {})) - HEALTHCHECK_KEYS
-        yield from (f"{name}: unknown key healthcheck.{key}" for key in sorted(odd))
+        for source in bound(service):
+            if not (DIRECTORY / source).exists():
+                yield f"{name}: there is no {source}"
+        for entry in service.get("volumes", []):
+            if entry.startswith(".") and not entry.endswith(":ro"):
+                yield f"{name}: may write to {entry}"
 
 
 def references(project: Project) -> Iterator[str]:
@@ -115,7 +131,12 @@ def references(project: Project) -> Iterator[str]:
     used = {
         "networks": {name for service in services.values() for name in service["networks"]},
         "secrets": {name for service in services.values() for name in service.get("secrets", [])},
-        "volumes": {entry.partition(":")[0] for service in services.values() for entry in service.get("volumes", [])},
+        "volumes": {
+            entry.partition(":")[0]
+            for service in services.values()
+            for entry in service.get("volumes", [])
+            if not entry.startswith(".")
+        },
     }
     for kind, found in used.items():
         yield from (f"{kind}: {name} is used or declared, not both" for name in sorted(found ^ set(project[kind])))
@@ -178,7 +199,7 @@ def hardening(project: Project) -> Iterator[str]:
             "mem_limit": "mem_limit" in service,
             "logging": "max-size" in service.get("logging", {}).get("options", {}),
             "healthcheck": set(service.get("healthcheck", {})) == HEALTHCHECK_KEYS,
-            "user": service.get("user", "1") not in {"0", "root", "0:0"},
+            "user": service.get("user", "1").partition(":")[0] not in {"0", "root"},
         }
         yield from (f"{name}: {what}" for what, right in wanted.items() if not right)
 
@@ -221,6 +242,33 @@ def settings(project: Project) -> Iterator[str]:
             yield f"{name}: no embeddings service, and the images hold no embeddings"
         elif loaded.api_host != "0.0.0.0" and process == "api":
             yield f"{name}: listens inside its container only"
+
+
+def commands(project: Project) -> Iterator[str]:
+    """Each of our processes is started with words that its command line takes."""
+    for name, process, service in own(project):
+        words = list(service.get("command", []))
+        try:
+            if process == "worker":
+                celery_worker.make_parser(Context(celery_worker)).parse_args(words)
+            else:
+                called, command, rest = main.resolve_command(Context(main), words)
+                assert command is not None
+                command.make_context(called, rest)
+        except ClickException as error:
+            yield f"{name}: {error.format_message()}"
+
+
+def scrapes(project: Project) -> Iterator[str]:
+    """Prometheus asks services that are there, on the port where they answer, over a network that both are on."""
+    services = project["services"]
+    for job in load_yaml(DIRECTORY / "prometheus.yaml")["scrape_configs"]:
+        for target in [target for entry in job["static_configs"] for target in entry["targets"]]:
+            host, _, port = target.partition(":")
+            if host not in services or not any(entry.endswith(f":{port}") for entry in services[host].get("ports", [])):
+                yield f"prometheus: nothing answers at {target}"
+            elif not set(services[host]["networks"]) & set(services["prometheus"]["networks"]):
+                yield f"prometheus: shares no network with {host}"
 
 
 def workers(project: Project) -> Iterator[str]:

@@ -34,9 +34,19 @@ def services(project: Project) -> Any:
 
 
 BREAKS: tuple[tuple[Rule, Change, str], ...] = (
-    (compose.keys, lambda p: p.update(service={}), "unknown part service"),
-    (compose.keys, lambda p: services(p)["api"].update(depend_on={}), "unknown key depend_on"),
-    (compose.keys, lambda p: services(p)["api"]["healthcheck"].update(tries=3), "healthcheck.tries"),
+    (compose.schema, lambda p: p.update(service={}), "`service`"),
+    (compose.schema, lambda p: services(p)["api"].update(depend_on={}), "`depend_on`"),
+    (compose.schema, lambda p: services(p)["api"]["healthcheck"].update(tries=3), "`tries`"),
+    (compose.schema, lambda p: services(p)["api"].update(mem_limit="lots"), "services.api.mem_limit"),
+    (compose.schema, lambda p: services(p)["api"].update(stop_grace_period="soon"), "services.api.stop_grace_period"),
+    (compose.schema, lambda p: services(p)["api"].update(restart="sometimes"), "services.api.restart"),
+    (compose.mounts, lambda p: services(p)["prometheus"]["volumes"].append("./x:/x:ro"), "there is no ./x"),
+    (compose.mounts, lambda p: services(p)["prometheus"].update(volumes=["./prometheus.yaml:/x"]), "may write"),
+    (compose.commands, lambda p: services(p)["api"].update(command=["apis"]), "No such command 'apis'"),
+    (compose.commands, lambda p: services(p)["reaper"].update(command=["reaper", "--fast"]), "No such option"),
+    (compose.commands, lambda p: services(p)["worker"].update(command=["--log-level=INFO"]), "No such option"),
+    (compose.scrapes, lambda p: services(p)["api"].pop("ports"), "nothing answers at api:8080"),
+    (compose.scrapes, lambda p: services(p)["api"].update(networks=["ledger"]), "no network with api"),
     (compose.references, lambda p: p["volumes"].pop("redis-data"), "redis-data is used or declared"),
     (compose.references, lambda p: p["secrets"].pop("api_keys"), "api_keys is used or declared"),
     (compose.references, lambda p: p["networks"].update(more={}), "more is used or declared"),
