@@ -12,6 +12,7 @@ from codeforge.broker.job import Job
 from codeforge.broker.loop_thread import LoopThread
 from codeforge.broker.runtime import RuntimeFactory, TaskRuntime
 from codeforge.errors import SettingsError
+from codeforge.task import TaskState
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +63,21 @@ class RuntimeHost:
         finally:
             self._here.job = None
 
-    def run(self, task_id: str) -> None:
-        """Runs a task on the loop and waits for it; called by a Celery task in a pool thread. See `Job.run`."""
+    def run(self, task_id: str) -> TaskState | None:
+        """Runs a task on the loop and waits for it; called by a Celery task in a pool thread. Answers what
+        `TaskRuntime.run` did; see `Job.run` for what it raises."""
         job: Job | None = getattr(self._here, "job", None)
         if job is None or self._loop is None or self._runtime is None:
             raise RuntimeError("tasks of this app run in codeforge.broker.pool:AsyncioPool only")
         runtime = self._runtime
-        job.run(self._loop.loop, lambda: runtime.run(task_id))
+        state: TaskState | None = None
+
+        async def work() -> None:
+            nonlocal state
+            state = await runtime.run(task_id)
+
+        job.run(self._loop.loop, work)
+        return state
 
     def stop_claiming(self) -> None:
         """Passes the word on, on the loop. May be called in a signal handler: it takes no lock."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from codeforge.task import TaskState
+
 
 class TaskRuntime(Protocol):
     """Lives on the process's event loop. Every coroutine is awaited there."""
@@ -12,9 +14,10 @@ class TaskRuntime(Protocol):
         the one line that an operator reads."""
         ...
 
-    async def run(self, task_id: str) -> None:
+    async def run(self, task_id: str) -> TaskState | None:
         """Claims the task and runs it. Never raises for a task's own failure; returns at once when there is nothing
-        to claim. Cancelled when the task must stop; it lets the cancellation pass."""
+        to claim. Answers the task's state after that; None when nobody can tell. Cancelled when the task must stop; it
+        lets the cancellation pass."""
         ...
 
     def stop_claiming(self) -> None:

@@ -8,6 +8,8 @@ from codeforge.broker.host import RuntimeHost, attach
 from codeforge.broker.runtime import RuntimeFactory
 from codeforge.worker_types import WorkerType, task_name
 
+REQUEST = "codeforge.broker.request:LedgerRequest"
+
 
 def register(app: Celery, served: Sequence[WorkerType], factory: RuntimeFactory, *, drain_s: float) -> None:
     """Gives the app its runtime and the tasks of the `served` types.
@@ -18,11 +20,12 @@ def register(app: Celery, served: Sequence[WorkerType], factory: RuntimeFactory,
     host = RuntimeHost(factory, drain_s)
     attach(app, host)
     for worker_type in served:
-        app.task(_body(host), name=task_name(worker_type), shared=False)
+        app.task(_body(host), name=task_name(worker_type), shared=False, Request=REQUEST)
 
 
-def _body(host: RuntimeHost) -> Callable[[str], None]:
-    def look_at(task_id: str) -> None:
-        host.run(task_id)
+def _body(host: RuntimeHost) -> Callable[[str], str | None]:
+    def look_at(task_id: str) -> str | None:
+        state = host.run(task_id)
+        return None if state is None else state.value
 
     return look_at

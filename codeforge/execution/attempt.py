@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,9 +17,10 @@ from codeforge.execution.spans import attempt_span, tell_outcome
 from codeforge.inputs import INPUTS, TaskInput
 from codeforge.ledger.port import ClaimedTask, Ledger, Outcome
 from codeforge.logs import logger
-from codeforge.task import Task, TaskFailure
+from codeforge.task import Task, TaskFailure, TaskState
 
 log = logger(__name__)
+T = TypeVar("T")
 
 MAX_RESULT_BYTES = 32 * 1024 * 1024
 MAX_MESSAGE = 2_000
@@ -43,8 +44,9 @@ class AttemptRunner:
         self._search = search
         self._embedder = embedder
 
-    async def run(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> None:
-        """Runs to an outcome that the ledger took, or that it refused because another attempt owns the task.
+    async def run(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> TaskState | None:
+        """Runs to an outcome that the ledger took, or that it refused because another attempt owns the task: the
+        task's state then, or None.
 
         Raises LedgerUnavailable when the outcome could not be handed in; the reaper then takes the task back. A
         cancellation that is not `control`'s hands the task back, and passes.
@@ -55,11 +57,12 @@ class AttemptRunner:
             except StaleClaim as error:
                 log.warning("attempt_superseded", task_id=claimed.task.id, fence=claimed.claim.fence)
                 span.fail(error.code)
-                return
+                return None
             tell_outcome(span, outcome)
-            await _to_its_end(self._hand_in(claimed, outcome, crashed=control.reason is StopReason.OVERGROWN))
+            state = await _to_its_end(self._hand_in(claimed, outcome, crashed=control.reason is StopReason.OVERGROWN))
             if outcome is None and control.reason is None:
                 raise asyncio.CancelledError
+            return state
 
     async def _outcome(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> Outcome | None:
         """None means: hand the task back."""
@@ -95,25 +98,26 @@ class AttemptRunner:
                 return Outcome("failed", error=TaskFailure("timeout", message, False))
             return _failed(claimed, error)
 
-    async def _hand_in(self, claimed: ClaimedTask, outcome: Outcome | None, *, crashed: bool) -> None:
+    async def _hand_in(self, claimed: ClaimedTask, outcome: Outcome | None, *, crashed: bool) -> TaskState | None:
         claim = claimed.claim
         try:
             if outcome is None:
                 await patiently(lambda: self._ledger.hand_back(claim, crashed=crashed))
-            else:
-                await patiently(lambda: self._ledger.finish(claim, outcome))
+                return TaskState.QUEUED
+            return await patiently(lambda: self._ledger.finish(claim, outcome))
         except StaleClaim:
             log.warning("outcome_refused", task_id=claimed.task.id, fence=claim.fence)
+            return None
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """Once there is an outcome, a late cancellation must not lose it: it is not passed on to `work`, which has a time
     limit of its own."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.shield(task)
-    task.result()
+    return task.result()
 
 
 def _input_of(task: Task) -> TaskInput:

@@ -21,7 +21,7 @@ from codeforge.ledger.keys import SUSPECT
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import ClaimedTask, Ledger, WorkerRecord
 from codeforge.logs import logger
-from codeforge.task import Claim
+from codeforge.task import Claim, TaskState
 from codeforge.worker_types import WorkerType
 
 log = logger(__name__)
@@ -80,7 +80,7 @@ class WorkerRuntime:
         self._watchdog: LoopWatchdog | None = None
         self._claims: dict[str, Claim] = {}
         self._running: dict[str, AttemptControl] = {}
-        self._attempts: set[asyncio.Task[None]] = set()
+        self._attempts: set[asyncio.Task[TaskState | None]] = set()
         self._keeper: LeaseKeeper | None = None
         self._stopping = False
         self._drain_reason = StopReason.DRAIN
@@ -112,17 +112,17 @@ class WorkerRuntime:
             self._health = asyncio.create_task(keep_healthy(self._health_file))
         log.info("worker_started", worker=self.worker_id, types=[kind.value for kind in self._agents], slots=slots)
 
-    async def run(self, task_id: str) -> None:
-        """Looks at the task: claims and runs it if it is there to be run."""
+    async def run(self, task_id: str) -> TaskState | None:
+        """Looks at the task: claims and runs it if it is there to be run. Answers its state then, if that is known."""
         if self._stopping or not self._lease.holds:
-            return  # not claimed: the reaper rings again for it
+            return None  # not claimed: the reaper rings again for it
         try:
             claimed = await self._ledger.claim(task_id, self.worker_id, secrets.token_hex(8), room=self._suspects.room)
         except (LedgerUnavailable, StaleClaim) as error:
             log.warning("claim_failed", task_id=task_id, error=error.code)
-            return
+            return None
         if claimed is None:
-            return
+            return await self._state(task_id)
         control = AttemptControl(self._lease)
         attempt_of_context.set(task_id)
         attempt = asyncio.ensure_future(self._attempt(claimed, control))
@@ -132,20 +132,28 @@ class WorkerRuntime:
         if self._stopping:
             control.stop(self._drain_reason)
         try:
-            await attempt
+            return await attempt
         except LedgerUnavailable:
             log.error("outcome_not_handed_in", task_id=task_id)
+            return None
         finally:
             self._attempts.discard(attempt)
             if self._running.get(task_id) is control:
                 del self._running[task_id]
                 del self._claims[task_id]
 
-    async def _attempt(self, claimed: ClaimedTask, control: AttemptControl) -> None:
-        if claimed.task.crashes >= SUSPECT:
-            await self._suspects.run(claimed, control)
-        else:
-            await self._runner.run(claimed, self._agents[claimed.task.type], control)
+    async def _attempt(self, claimed: ClaimedTask, control: AttemptControl) -> TaskState | None:
+        if claimed.task.crashes < SUSPECT:
+            return await self._runner.run(claimed, self._agents[claimed.task.type], control)
+        await self._suspects.run(claimed, control)
+        return await self._state(claimed.task.id)
+
+    async def _state(self, task_id: str) -> TaskState | None:
+        """What became of a task in other hands."""
+        try:
+            return await self._ledger.state_of(task_id)
+        except LedgerUnavailable:
+            return None
 
     async def _rescue(self, blocker: str | None) -> None:
         """The loop stands still. On another loop and another connection. Nobody can be blamed without a blocker; the

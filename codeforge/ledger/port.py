@@ -209,6 +209,10 @@ class Ledger(Protocol):
         that the worker has no place for it now. Raises StaleClaim without a live lease."""
         ...
 
+    async def state_of(self, task_id: str) -> TaskState | None:
+        """Whoever's task it is; None for one that is not there."""
+        ...
+
     async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
         """Journals a finished step and what it cost, at once. Raises StaleClaim."""
         ...

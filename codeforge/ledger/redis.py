@@ -180,6 +180,11 @@ class RedisLedger:
         task = task_of(from_pairs(reply[1]))
         return ClaimedTask(task, Claim(task.id, task.type, worker, task.fence, claim_id), from_pairs(reply[2]))
 
+    async def state_of(self, task_id: str) -> TaskState | None:
+        """See `Ledger.state_of`."""
+        state = await answer(self._redis.hget(keys.task(task_id), "state"))
+        return None if state is None else TaskState(state.decode())
+
     async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
         """See `Ledger.record_step`."""
         spent: list[Argument] = ["", 0, 0, 0, claim.type.value, ""]

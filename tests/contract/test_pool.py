@@ -90,6 +90,28 @@ def test_a_later_ring_names_its_task_as_root(worker: CeleryWorker, events: Event
     worker.push(ring("sleep-1-again", WorkerType.SCRAPE, Priority.NORMAL, 4).body)
     events.wait("sleep-1-again:r4", "task-succeeded")
     assert events.received("sleep-1-again:r4")["root_id"] == "sleep-1-again"
+    assert events.of("sleep-1-again") == ["task-started", "task-succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("failed", "task-failed"),
+        ("dead", "task-failed"),
+        ("cancelled", "task-revoked"),
+        ("queued", "task-retried"),
+        ("running", None),  # in another worker
+    ],
+)
+def test_a_monitor_hears_what_became_of_the_task(
+    worker: CeleryWorker, events: Events, word: str, told: str | None
+) -> None:
+    worker.send(f"{word}-1-told")
+    worker.wait_log(f"done {word}-1-told")
+    runs_another(worker, f"after{word}")
+    events.wait(f"sleep-1-after{word}0", "task-succeeded")
+    assert events.of(f"{word}-1-told") == ["task-received", "task-started", *([told] if told else [])]
+    assert f"{word}-1-told" not in "".join(line for line in worker.output.splitlines() if "ERROR" in line)
 
 
 @pytest.mark.parametrize("word", ["raise", "exit"])

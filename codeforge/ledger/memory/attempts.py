@@ -45,6 +45,12 @@ class MemoryAttempts(MemoryPlaces):
         self._event(row, "running", {"state": "running", "attempt": row.task.attempts})
         return _claimed(row)
 
+    async def state_of(self, task_id: str) -> TaskState | None:
+        """See `Ledger.state_of`."""
+        await self._reached()
+        row = self._row(task_id)
+        return None if row is None else row.task.state
+
     async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
         """See `Ledger.record_step`."""
         await self._reached()

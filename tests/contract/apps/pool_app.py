@@ -18,6 +18,7 @@ from codeforge.broker.app import make_app
 from codeforge.broker.tasks import register
 from codeforge.errors import LedgerUnavailable
 from codeforge.settings import load_settings
+from codeforge.task import TaskState
 from codeforge.worker_types import served_types
 
 NO_START = "no-start"
@@ -38,10 +39,10 @@ class ScriptedRuntime:
             raise LedgerUnavailable("the ledger at 127.0.0.1 does not answer")
         await self._log(f"start {slots}")
 
-    async def run(self, task_id: str) -> None:
+    async def run(self, task_id: str) -> TaskState | None:
         if not self._claiming:
             await self._log(f"refused {task_id}")
-            return
+            return None
         task = asyncio.current_task()
         assert task is not None
         self._running[task_id] = task
@@ -55,6 +56,8 @@ class ScriptedRuntime:
         finally:
             del self._running[task_id]
         await self._log(f"done {task_id}")
+        word = task_id.partition("-")[0]
+        return TaskState(word) if word in set(TaskState) else TaskState.SUCCEEDED
 
     async def _act(self, task_id: str) -> None:
         word, ms, *_ = task_id.split("-")
