@@ -162,6 +162,9 @@ class TextEmbedder(Protocol):
         ...
 
 
+NEVER_MS = 1 << 62
+
+
 class RenderAllowance:
     """How many pages one attempt may have rendered, which costs money."""
 
@@ -179,9 +182,11 @@ class RenderAllowance:
 @dataclass(frozen=True, slots=True)
 class FetchTerms:
     """For whom a page is fetched. `deadline` is the `time.monotonic()` at which waiting for it is of no use
-    any more; without `renders` as many pages are rendered as need it."""
+    any more; without `renders` as many pages are rendered as need it. `since_ms` is when the page was first wanted, in
+    milliseconds since the epoch: another task's copy of it serves when it is not older."""
 
     tenant: str = ""
+    since_ms: int = NEVER_MS
     deadline: float = math.inf
     renders: RenderAllowance | None = None
 

@@ -87,6 +87,7 @@ class LedgerContext:
         self._renders = RenderAllowance(fetcher.renders_per_task)
         self._terms = FetchTerms(
             tenant=claimed.task.tenant,
+            since_ms=claimed.task.created_at,
             deadline=time.monotonic() + FETCHING_SHARE * claimed.task.timeout_s,
             renders=self._renders,
         )

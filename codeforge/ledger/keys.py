@@ -35,6 +35,12 @@ MAX_MODEL_NAME = 100
 MAX_EVENTS = 5_000
 """About so many events are kept of one task."""
 
+HOST_KEPT_MS = 3_600_000
+"""How long what is known of a web site's host is kept after its last request; longer than any lease and any pause."""
+
+PAGE_SINCE_MS = 3_600_000
+"""A kept page of a longer time ago serves no task, however old the task is."""
+
 MAX_PER_CALL = 500
 """No script touches more members than this (a batch submission, which must be atomic, may touch 1,000)."""
 

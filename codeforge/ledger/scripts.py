@@ -11,13 +11,22 @@ from redis.commands.core import AsyncScript
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from codeforge.errors import LedgerFull, LedgerUnavailable
-from codeforge.ledger.keys import ALONE, HISTOGRAM_BOUNDS_MS, MAX_EVENTS, MAX_MODEL_NAME, MAX_MODELS, SUSPECT
+from codeforge.ledger.keys import (
+    ALONE,
+    HISTOGRAM_BOUNDS_MS,
+    HOST_KEPT_MS,
+    MAX_EVENTS,
+    MAX_MODEL_NAME,
+    MAX_MODELS,
+    PAGE_SINCE_MS,
+    SUSPECT,
+)
 from codeforge.ledger.pipelining import Argument, Pipelined
 
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
     | {"hold", "begin_pass", "promote", "ring_missing", "reap_leases", "reap_overdue", "cancel", "add_counters"}
-    | {"open_gates", "count_failed_call"}
+    | {"open_gates", "count_failed_call", "enter_host", "leave_host"}
 )
 """Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
 
@@ -41,6 +50,7 @@ def script_text(name: str) -> str:
             f"local MAX_EVENTS = {MAX_EVENTS}",
             f"local MAX_MODELS, MAX_MODEL_NAME = {MAX_MODELS}, {MAX_MODEL_NAME}",
             f"local SUSPECT, ALONE = {SUSPECT}, {ALONE}",
+            f"local HOST_KEPT_MS, PAGE_SINCE_MS = {HOST_KEPT_MS}, {PAGE_SINCE_MS}",
             *((folder / f"{shared}.lua").read_text() for shared in SHARED),
             (folder / f"{name}.lua").read_text(),
         )

@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
+
+import httpx
 
 from codeforge import __version__
 from codeforge.agent import ANY_TERMS, FetchTerms
@@ -17,12 +17,18 @@ from codeforge.results import Page
 from codeforge.web.charset import decode
 from codeforge.web.connections import GuardedBackend, GuardedConnections
 from codeforge.web.document import Download, to_page
-from codeforge.web.download import Downloader, DownloadLimits
+from codeforge.web.download import Downloader, DownloadLimits, EverythingAllowed, RobotsRules, SiteRules
 from codeforge.web.guard import AddressGuard
+from codeforge.web.hosts import HostVisits
 from codeforge.web.judgement import Finding, judge
 from codeforge.web.rendering import Renderer
+from codeforge.web.robots import Robots
+from codeforge.web.shared_pages import Fetched, KeptPage, NoSharing, Sharing
+from codeforge.web.slots import PageSlot
+from codeforge.web.validators import Validators, fresh_s, may_be_kept
 
 USER_AGENT = f"CodeForge/{__version__}"
+MAX_PAGE_BYTES = 4 * 1024 * 1024
 _UNBLOCKED = frozenset({"challenge", "consent_wall"})
 
 
@@ -47,7 +53,8 @@ class GuardedFetcher:
     """The PageFetcher. One for all tasks of a process: it is closed with the process, never after a page.
 
     `connections` replaces the guard's own, for tests. `user_agent` is what servers see. Without a `renderer` no page is
-    rendered.
+    rendered, without `visits` hosts are asked as often as pages are wanted, without `robots_age_s` (how many seconds
+    a robots.txt holds) none is asked for, and without `sharing` each task fetches for itself.
     """
 
     def __init__(
@@ -58,12 +65,24 @@ class GuardedFetcher:
         connections: GuardedConnections | None = None,
         user_agent: str = USER_AGENT,
         renderer: Renderer | None = None,
+        visits: HostVisits | None = None,
+        robots_age_s: float | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self._guard = guard
         self._limits = limits or FetchLimits()
         self._connections = connections or GuardedConnections(GuardedBackend(guard), limit=self._limits.pages_at_once)
-        self._downloader = Downloader(guard, self._connections, self._limits.page, user_agent=user_agent)
+        self._visits = visits
+        downloads = partial(
+            Downloader, guard, self._connections, self._limits.page, user_agent=user_agent, visits=visits
+        )
+        self._raw = downloads()
+        self._rules: SiteRules = EverythingAllowed()
+        if robots_age_s is not None:
+            self._rules = RobotsRules(Robots(self._bytes_of, user_agent, age_s=robots_age_s))
+        self._downloader = downloads(rules=self._rules)
         self._renderer = renderer
+        self._sharing = sharing or NoSharing()
         self._slots = asyncio.Semaphore(self._limits.pages_at_once)
         self._threads = ThreadPoolExecutor(self._limits.extract_threads, thread_name_prefix="extract")
 
@@ -77,22 +96,56 @@ class GuardedFetcher:
     ) -> Page:
         """Fetches and extracts. `standard` is plain HTTP; `auto` judges what that brought, and has it rendered where it
         is not what a reader would see; `rendered` renders at once. Raises FetchError."""
+        self._check_text(url, url)
         if mode == "rendered":
             if self._renderer is None:
                 message = "no service that renders pages is configured (ZENROWS_API_KEY); use mode auto or standard"
                 raise FetchError(message, code="render_not_configured", url=url)
-            return await self._rendered(self._renderer, url, "rendering was asked for", terms, unblock=False)
+            return await self._sharing.page(url, mode, terms, partial(self._asked_for, self._renderer, url, terms))
+        return await self._sharing.page(url, mode, terms, partial(self._judged, url, mode, terms))
+
+    async def _bytes_of(self, url: str, deadline: float) -> bytes:
+        arrived = await self._raw.download(url, deadline=deadline, any_type=True)
+        return b"" if arrived.download is None else arrived.download.body
+
+    async def _asked_for(self, renderer: Renderer, url: str, terms: FetchTerms, older: KeptPage | None) -> Fetched:
+        await self._rules.delay_s(httpx.URL(url), url, terms.deadline)
+        return Fetched(await self._rendered(renderer, url, "rendering was asked for", terms, unblock=False))
+
+    async def _judged(self, url: str, mode: str, terms: FetchTerms, older: KeptPage | None) -> Fetched:
         try:
-            async with self._slot(url):
-                page, finding = await self._extract(await self._downloader.download(url), judged=mode == "auto")
+            got, finding = await self._plain(url, terms, older, judged=mode == "auto")
         except FetchError as refused:
             if mode != "auto" or refused.code != "challenge":
                 raise
-            return await self._met(url, Finding("challenge", refused.message), None, terms)
-        return page if finding is None else await self._met(url, finding, page, terms)
+            return Fetched(await self._met(url, Finding("challenge", refused.message), None, terms))
+        if finding is None:
+            return got
+        met = await self._met(url, finding, got.page, terms)
+        # An application whose shell is as it was may show something else: what was rendered is not asked for again.
+        return Fetched(met, Validators() if met.js_rendered else got.validators, got.fresh_s, got.keep)
+
+    async def _plain(
+        self, url: str, terms: FetchTerms, older: KeptPage | None, *, judged: bool
+    ) -> tuple[Fetched, Finding | None]:
+        validators = None if older is None else older.validators
+        async with PageSlot(self._slots, url, self._limits.wait_s) as slot:
+            arrived = await self._downloader.download(url, deadline=terms.deadline, slot=slot, validators=validators)
+            headers = arrived.headers
+            if arrived.download is None and older is not None and older.page is not None:
+                page, finding = older.page.model_copy(update={"url": url}), None
+                validators = older.validators
+            else:
+                assert arrived.download is not None  # "not modified" answers validators only
+                page, finding = await self._extract(arrived.download, judged=judged)
+                validators = Validators.of(arrived.url, headers)
+        return Fetched(page, validators, fresh_s(headers), may_be_kept(headers)), finding
 
     async def close(self) -> None:
         """Closes the connections and lets the threads end."""
+        await self._sharing.close()
+        if self._visits is not None:
+            await self._visits.close()
         await self._connections.close()
         if self._renderer is not None:
             await self._renderer.close()
@@ -119,8 +172,7 @@ class GuardedFetcher:
             raise FetchError(message, code="render_limit", url=url)
         rendered = await renderer.render(url, unblock=unblock, within_s=terms.deadline - time.monotonic())
         self._check_text(rendered.download.final_url, url)
-        async with self._slot(url):
-            page, finding = await self._extract(rendered.download, judged=True)
+        page, finding = await self._extract(rendered.download, judged=True)
         if finding is not None and finding.lack == "challenge":
             raise FetchError(f"{finding.text}, rendered too", code="challenge", url=url)
         facts = {"method": "zenrows", "js_rendered": True, "method_reason": reason, "cost": rendered.cost}
@@ -141,18 +193,6 @@ class GuardedFetcher:
         except BlockedAddress as exc:
             raise FetchError(exc.message, code=exc.code, url=url) from exc
 
-    @asynccontextmanager
-    async def _slot(self, url: str) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._limits.wait_s):
-                await self._slots.acquire()
-        except TimeoutError as exc:
-            raise FetchError("too many other pages are under way", code="timeout", url=url, retryable=True) from exc
-        try:
-            yield
-        finally:
-            self._slots.release()
-
     async def _extract(self, download: Download, *, judged: bool) -> tuple[Page, Finding | None]:
         loop = asyncio.get_running_loop()
         try:
@@ -164,7 +204,15 @@ class GuardedFetcher:
 
 def _extracted(download: Download, *, judged: bool) -> tuple[Page, Finding | None]:
     page = to_page(download)
+    _fit(page)
     if not judged or not download.media_type.html:
         return page, None
     html = decode(download.body, download.media_type.charset, html=True)
     return page, judge(html, len(page.markdown))
+
+
+def _fit(page: Page) -> None:
+    """Raises FetchError for a page that does not fit into a step of the journal."""
+    if len(page.model_dump_json()) > MAX_PAGE_BYTES:
+        message = f"the page takes more than {MAX_PAGE_BYTES} bytes as JSON"
+        raise FetchError(message, code="too_large", url=page.url)

@@ -41,6 +41,25 @@ class Site:
         return self._server.hits
 
     @property
+    def most_at_once(self) -> int:
+        """How many requests were ever under way together."""
+        return self._server.most_at_once
+
+    @property
+    def times(self) -> dict[str, list[float]]:
+        """When each path was asked for, by `time.monotonic()`."""
+        return self._server.times
+
+    @property
+    def robots(self) -> str | None:
+        """What its robots.txt says; None where there is none."""
+        return self._server.robots
+
+    @robots.setter
+    def robots(self, text: str | None) -> None:
+        self._server.robots = text
+
+    @property
     def connections(self) -> int:
         """How many connections were accepted."""
         return self._server.connections

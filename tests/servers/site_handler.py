@@ -1,6 +1,7 @@
 """One request to the local site, and the ways to answer it."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,8 @@ HTML = "text/html; charset=utf-8"
 
 
 class SiteServer(ThreadingHTTPServer):
-    """A thread a connection. `respond` answers a request; `hits` counts them by path."""
+    """A thread a connection. `respond` answers a request; `hits` counts them by path, `times` has when each came, and
+    `most_at_once` is how many were ever under way together."""
 
     daemon_threads = True
     block_on_close = False
@@ -21,6 +23,11 @@ class SiteServer(ThreadingHTTPServer):
         self.respond = respond
         self.hits: Counter[str] = Counter()
         self.connections = 0
+        self.robots: str | None = None
+        self.at_once = 0
+        self.most_at_once = 0
+        self.times: dict[str, list[float]] = {}
+        self.lock = threading.Lock()
         self.stopping = threading.Event()
 
     def process_request(self, request, client_address):  # type: ignore[no-untyped-def]  # the base class has no types
@@ -37,8 +44,17 @@ class Handler(BaseHTTPRequestHandler):
     server: "SiteServer"
 
     def do_GET(self) -> None:
-        self.server.hits[self.page] += 1
-        self.server.respond(self)
+        server = self.server
+        with server.lock:
+            server.hits[self.page] += 1
+            server.times.setdefault(self.page, []).append(time.monotonic())
+            server.at_once += 1
+            server.most_at_once = max(server.most_at_once, server.at_once)
+        try:
+            server.respond(self)
+        finally:
+            with server.lock:
+                server.at_once -= 1
 
     @property
     def page(self) -> str:

@@ -88,6 +88,61 @@ _fixed(
 )
 
 
+@_route("/robots.txt")
+def _robots(handler: Handler) -> None:
+    rules = handler.server.robots
+    if rules is None:
+        _missing(handler)
+    elif rules.isdigit():  # the site has trouble with it
+        handler.answer("", status=int(rules))
+    else:
+        handler.answer(rules, content_type="text/plain")
+
+
+@_route("/busy-once")
+def _busy_once(handler: Handler) -> None:
+    if handler.first_time():
+        handler.answer("", status=429, headers={"Retry-After": "1"})
+    else:
+        handler.answer(topic_page("/bread"))
+
+
+@_route("/tagged")
+def _tagged(handler: Handler) -> None:
+    """A page with an entity tag, which is asked for again by it."""
+    if handler.headers.get("If-None-Match") == '"v1"':
+        handler.answer("", status=304, headers={"ETag": '"v1"'})
+    else:
+        handler.answer(topic_page("/bread"), headers={"ETag": '"v1"'})
+
+
+@_route("/dated")
+def _dated(handler: Handler) -> None:
+    """A page with a date."""
+    date = "Sat, 01 Aug 2026 10:00:00 GMT"
+    if handler.headers.get("If-Modified-Since") == date:
+        handler.answer("", status=304)
+    else:
+        handler.answer(topic_page("/bread"), headers={"Last-Modified": date})
+
+
+@_route("/changing")
+def _changing(handler: Handler) -> None:
+    """A page that is another one each time, with a tag that fits."""
+    number = handler.server.hits[handler.page]
+    handler.answer(article(f"Version {number}", BREAD), headers={"ETag": f'"v{number}"'})
+
+
+@_route("/fresh")
+def _fresh(handler: Handler) -> None:
+    handler.answer(topic_page("/bread"), headers={"Cache-Control": "public, max-age=600"})
+
+
+@_route("/not-stored")
+def _not_stored(handler: Handler) -> None:
+    handler.answer(topic_page("/bread"), headers={"Cache-Control": "no-store", "ETag": '"x"'})
+
+
 @_route("/slow")
 def _slow(handler: Handler) -> None:
     handler.wait(SLOW_S)

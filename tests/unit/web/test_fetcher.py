@@ -17,7 +17,7 @@ from codeforge.web.fetcher import FetchLimits, GuardedFetcher
 from codeforge.web.guard import AddressGuard
 from tests.servers.site import Site
 
-QUICK = DownloadLimits(total_s=10.0, retry_delay_s=0.01)
+QUICK = DownloadLimits(total_s=10.0, retry_delay_s=0.01, retry_after_s=3.0)
 
 
 @pytest.fixture(scope="module")

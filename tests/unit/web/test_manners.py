@@ -1,0 +1,215 @@
+"""How sites are visited: robots.txt, turns, pauses, and pages that are asked for again."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from codeforge.agent import FetchTerms
+from codeforge.errors import FetchError
+from codeforge.results import Page
+from codeforge.web.connections import GuardedBackend, GuardedConnections
+from codeforge.web.download import DownloadLimits
+from codeforge.web.fetcher import FetchLimits, GuardedFetcher
+from codeforge.web.guard import AddressGuard
+from codeforge.web.hosts import HostLimits, HostVisits
+from codeforge.web.memory_hosts import MemoryHosts
+from codeforge.web.memory_pages import MemoryPages
+from codeforge.web.shared_pages import SharedPages, SharingLimits
+from tests.servers.site import Site
+
+NOW = FetchTerms("acme")
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with Site() as served:
+        yield served
+
+
+def fetch_all(
+    *urls: str, at_once: bool = False, terms: FetchTerms = NOW, hosts: HostLimits | None = None, **options: Any
+) -> list[Page | FetchError]:
+    async def run() -> list[Page | FetchError]:
+        guard = AddressGuard(["127.0.0.1", "localhost"])
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        fetcher = GuardedFetcher(
+            guard,
+            limits=FetchLimits(page=DownloadLimits(total_s=5.0, retry_delay_s=0.01, retry_after_s=3.0)),
+            connections=GuardedConnections(GuardedBackend(guard), limit=50, ssl_context=tls),
+            visits=HostVisits(MemoryHosts(), hosts or HostLimits(pause_s=0.05)),
+            **{"robots_age_s": 60.0, **options},
+        )
+        one = lambda url: fetcher.fetch(url, mode="auto", terms=terms)  # noqa: E731
+        found: list[Any] = []
+        try:
+            if at_once:
+                found = list(await asyncio.gather(*map(one, urls), return_exceptions=True))
+            else:
+                for url in urls:
+                    found += await asyncio.gather(one(url), return_exceptions=True)
+        finally:
+            await fetcher.close()
+        assert all(isinstance(each, Page | FetchError) for each in found), found
+        return found
+
+    return asyncio.run(run())
+
+
+def code(found: Page | FetchError) -> str:
+    return found.code if isinstance(found, FetchError) else "page"
+
+
+def test_what_robots_txt_forbids_is_not_asked_for(site: Site) -> None:
+    site.robots = "User-agent: *\nDisallow: /bread\nAllow: /bread?ok\n\nUser-agent: CodeForge\nDisallow: /volcano\n"
+    found = fetch_all(site.url("/bread"), site.url("/volcano"), site.url("/bicycle"))
+    assert [code(each) for each in found] == ["page", "robots_disallowed", "page"]
+    assert site.hits == {"/robots.txt": 1, "/bread": 1, "/bicycle": 1}
+
+
+def test_the_rules_are_those_for_the_name_that_servers_see(site: Site) -> None:
+    site.robots = "User-agent: *\nDisallow: /\n\nUser-agent: OtherBot\nDisallow: /volcano\n"
+    assert code(fetch_all(site.url("/bread"))[0]) == "robots_disallowed"
+    assert code(fetch_all(site.url("/bread"), user_agent="OtherBot/2.0 (+https://example.org)")[0]) == "page"
+
+
+def test_a_redirect_keeps_to_the_rules_of_where_it_leads(site: Site) -> None:
+    site.robots = "User-agent: *\nDisallow: /volcano"
+    assert code(fetch_all(site.url(f"/to?url={site.url('/volcano')}"))[0]) == "robots_disallowed"
+    assert site.hits["/volcano"] == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(None, "page"), ("403", "page"), ("410", "page"), ("500", "robots_unreachable"), ("429", "robots_unreachable")],
+)
+def test_a_robots_txt_that_is_not_there_allows_all_and_one_in_trouble_forbids(
+    site: Site, status: str | None, expected: str
+) -> None:
+    site.robots = status
+    found = fetch_all(site.url("/bread"), site.url("/volcano"))
+    assert code(found[0]) == expected
+    assert site.hits["/bread"] == (expected == "page")
+
+
+@pytest.mark.parametrize(
+    "text", ["<html><body>Not found</body></html>", "\x00\xff" * 100, "Disallow: /", "a" * 600_000]
+)
+def test_a_robots_txt_that_is_none_allows_all(site: Site, text: str) -> None:
+    site.robots = text
+    assert code(fetch_all(site.url("/bread"))[0]) == "page"
+
+
+def test_rules_can_be_switched_off(site: Site) -> None:
+    site.robots = "User-agent: *\nDisallow: /"
+    assert code(fetch_all(site.url("/bread"), robots_age_s=None)[0]) == "page"
+    assert site.hits["/robots.txt"] == 0
+
+
+def test_crawl_delay_is_kept(site: Site) -> None:
+    site.robots = "User-agent: *\nCrawl-delay: 0.3"
+    found = fetch_all(*(site.url(f"/bread?n={number}") for number in range(4)), at_once=True)
+    assert [code(each) for each in found] == ["page"] * 4
+    times = site.times["/bread"]
+    assert all(later - earlier >= 0.25 for earlier, later in pairwise(times))
+
+
+def test_a_delay_that_the_task_has_no_time_for_fails_the_page_at_once(site: Site) -> None:
+    site.robots = "User-agent: *\nCrawl-delay: 50"
+    began = time.monotonic()
+    terms = FetchTerms("acme", deadline=began + 5.0)
+    found = fetch_all(*(site.url(f"/bread?n={number}") for number in range(3)), at_once=True, terms=terms)
+    assert sorted(code(each) for each in found) == ["host_busy", "host_busy", "page"]
+    assert time.monotonic() - began < 3.0
+
+
+def test_no_host_sees_more_at_once_than_its_limit(site: Site) -> None:
+    urls = [site.url(f"/short-wait?n={number}") for number in range(9)]
+    assert [code(each) for each in fetch_all(*urls, at_once=True, hosts=HostLimits(at_once=3))] == ["page"] * 9
+    assert site.most_at_once == 3
+
+
+def test_a_rate_is_kept_after_its_burst(site: Site) -> None:
+    urls = [site.url(f"/bread?n={number}") for number in range(8)]
+    fetch_all(*urls, at_once=True, hosts=HostLimits(rate=20, burst=2), robots_age_s=None)
+    times = site.times["/bread"]
+    assert times[-1] - times[0] >= 0.25
+
+
+def test_retry_after_is_waited_for_by_all_who_want_something_of_the_host(site: Site) -> None:
+    found = fetch_all(
+        site.url("/busy-once"), site.url("/bread"), robots_age_s=None, at_once=True, hosts=HostLimits(at_once=1)
+    )
+    assert [code(each) for each in found] == ["page", "page"]
+    first, second = site.times["/busy-once"]
+    assert second - first >= 0.95
+    assert site.times["/bread"][0] - first >= 0.95
+
+
+def test_a_long_pause_fails_the_pages_of_the_host_and_no_others(site: Site) -> None:
+    other = site.url("/bread").replace("127.0.0.1", "localhost")
+    found = fetch_all(
+        site.url("/unavailable-long"), site.url("/bread"), other, robots_age_s=None, hosts=HostLimits(wait_s=5.0)
+    )
+    assert [code(each) for each in found] == ["http_503", "host_busy", "page"]
+
+
+def test_a_cancelled_visit_gives_its_place_back(site: Site) -> None:
+    async def run() -> None:
+        visits = HostVisits(MemoryHosts(), HostLimits(at_once=1, wait_s=2.0))
+
+        async def stay(name: str) -> None:
+            async with visits.visit("h:1", name, deadline=time.monotonic() + 5.0):
+                await asyncio.Event().wait()
+
+        inside, waiting = asyncio.create_task(stay("a")), asyncio.create_task(stay("b"))
+        await asyncio.sleep(0.05)
+        for task in (waiting, inside):
+            task.cancel()
+        await asyncio.gather(inside, waiting, return_exceptions=True)
+        async with visits.visit("h:1", "c", deadline=time.monotonic() + 1.0):
+            pass
+        await visits.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("path", ["/tagged", "/dated"])
+def test_a_page_that_did_not_change_is_asked_for_and_not_sent_again(site: Site, path: str) -> None:
+    sharing = SharedPages(MemoryPages(), SharingLimits(age_s=0.0))
+    first, second = fetch_all(site.url(path), site.url(path), sharing=sharing)
+    assert isinstance(first, Page)
+    assert isinstance(second, Page)
+    assert second == first
+    assert site.hits[path] == 2
+
+
+def test_a_page_that_changed_is_fetched_anew(site: Site) -> None:
+    sharing = SharedPages(MemoryPages(), SharingLimits(age_s=0.0))
+    found = fetch_all(site.url("/changing"), site.url("/changing"), sharing=sharing)
+    assert [each.title for each in found if isinstance(each, Page)] == ["Version 1", "Version 2"]
+
+
+@pytest.mark.parametrize(("path", "hits"), [("/fresh", 1), ("/not-stored", 2), ("/bread", 2)])
+def test_servers_say_for_how_long_a_page_is_fresh(site: Site, path: str, hits: int) -> None:
+    fetch_all(site.url(path), site.url(path), sharing=SharedPages(MemoryPages(), SharingLimits(age_s=0.0)))
+    assert site.hits[path] == hits
+
+
+def test_a_young_copy_serves_under_the_url_that_was_asked_for(site: Site) -> None:
+    sharing = SharedPages(MemoryPages(), SharingLimits(age_s=60.0))
+    found = fetch_all(site.url("/bread"), site.url("/bread#crust"), sharing=sharing)
+    assert [each.url for each in found] == [site.url("/bread"), site.url("/bread#crust")]
+    assert site.hits["/bread"] == 1
+
+
+def test_failures_are_shared_by_those_who_waited(site: Site) -> None:
+    since = FetchTerms("acme", since_ms=int(time.time() * 1_000) - 1)
+    sharing = SharedPages(MemoryPages())
+    found = fetch_all(*([site.url("/missing")] * 5), at_once=True, terms=since, sharing=sharing)
+    assert [code(each) for each in found] == ["http_status"] * 5
+    assert site.hits["/missing"] == 1
