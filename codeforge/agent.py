@@ -103,6 +103,11 @@ class AgentContext(Protocol):
         long as the task may. Raises FetchError."""
         ...
 
+    async def sitemap(self, url: str, *, limit: int) -> list[str]:
+        """A journaled look at the sitemap of the URL's site: at most `limit` pages that it names, as it names them. A
+        site without one, or whose sitemap cannot be had, names none."""
+        ...
+
     async def web_search(
         self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int
     ) -> SearchReply:
@@ -206,6 +211,10 @@ class PageFetcher(Protocol):
         self, url: str, *, mode: Literal["auto", "standard", "rendered"], terms: FetchTerms = ANY_TERMS
     ) -> Page:
         """Raises FetchError."""
+        ...
+
+    async def sitemap(self, url: str, *, limit: int, terms: FetchTerms = ANY_TERMS) -> list[str]:
+        """See `AgentContext.sitemap`."""
         ...
 
     async def close(self) -> None:

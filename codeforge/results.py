@@ -47,8 +47,11 @@ class FailedPage(ResultModel):
 
 
 class ScrapeResult(ResultModel):
+    """`warnings` tell what was left out, and why the task ended early, if it did."""
+
     pages: list[Page]
     failed: list[FailedPage]
+    warnings: list[Notice] = []
 
 
 class SourcePassage(ResultModel):

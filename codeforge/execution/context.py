@@ -61,6 +61,12 @@ class FetchStep(ResultModel):
     failure: JournaledFailure | None = None
 
 
+class SitemapStep(ResultModel):
+    """What a look at a sitemap left."""
+
+    urls: list[str]
+
+
 class LedgerContext:
     """`AgentContext` of one attempt."""
 
@@ -198,6 +204,15 @@ class LedgerContext:
         if replayed and step.page.js_rendered:
             self._renders.take()
         return step.page
+
+    async def sitemap(self, url: str, *, limit: int) -> list[str]:
+        """See `AgentContext.sitemap`."""
+
+        async def look() -> SitemapStep:
+            with tool_span("sitemap"):
+                return SitemapStep(urls=await self._fetcher.sitemap(url, limit=limit, terms=self._terms))
+
+        return (await self.step(f"sitemap:{url}", look, SitemapStep)).urls
 
     async def web_search(
         self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int

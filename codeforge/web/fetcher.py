@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
@@ -17,13 +17,14 @@ from codeforge.results import Page
 from codeforge.web.charset import decode
 from codeforge.web.connections import GuardedBackend, GuardedConnections
 from codeforge.web.document import Download, to_page
-from codeforge.web.download import Downloader, DownloadLimits, EverythingAllowed, RobotsRules, SiteRules
+from codeforge.web.download import Downloader, DownloadLimits, EverythingAllowed, RobotsRules, SiteRules, origin
 from codeforge.web.guard import AddressGuard
 from codeforge.web.hosts import HostVisits
 from codeforge.web.judgement import Finding, judge
 from codeforge.web.rendering import Renderer
 from codeforge.web.robots import Robots
 from codeforge.web.shared_pages import Fetched, KeptPage, NoSharing, Sharing
+from codeforge.web.sitemaps import sitemap_urls
 from codeforge.web.slots import PageSlot
 from codeforge.web.validators import Validators, fresh_s, may_be_kept
 
@@ -77,9 +78,8 @@ class GuardedFetcher:
             Downloader, guard, self._connections, self._limits.page, user_agent=user_agent, visits=visits
         )
         self._raw = downloads()
-        self._rules: SiteRules = EverythingAllowed()
-        if robots_age_s is not None:
-            self._rules = RobotsRules(Robots(self._bytes_of, user_agent, age_s=robots_age_s))
+        self._robots = None if robots_age_s is None else Robots(self._bytes_of, user_agent, age_s=robots_age_s)
+        self._rules: SiteRules = EverythingAllowed() if self._robots is None else RobotsRules(self._robots)
         self._downloader = downloads(rules=self._rules)
         self._renderer = renderer
         self._sharing = sharing or NoSharing()
@@ -103,6 +103,17 @@ class GuardedFetcher:
                 raise FetchError(message, code="render_not_configured", url=url)
             return await self._sharing.page(url, mode, terms, partial(self._asked_for, self._renderer, url, terms))
         return await self._sharing.page(url, mode, terms, partial(self._judged, url, mode, terms))
+
+    async def sitemap(self, url: str, *, limit: int, terms: FetchTerms = ANY_TERMS) -> list[str]:
+        """See `PageFetcher.sitemap`. The sitemaps are those that robots.txt names, or `/sitemap.xml`."""
+        try:
+            self._check_text(url, url)
+            site = origin(httpx.URL(url))
+        except (FetchError, httpx.InvalidURL):
+            return []
+        named = [] if self._robots is None else (await self._robots.rules(site, terms.deadline)).sitemaps
+        starts = [urljoin(f"{site}/", address) for address in named] or [f"{site}/sitemap.xml"]
+        return await sitemap_urls(starts, self._bytes_of, limit=limit, deadline=terms.deadline)
 
     async def _bytes_of(self, url: str, deadline: float) -> bytes:
         arrived = await self._raw.download(url, deadline=deadline, any_type=True)

@@ -36,6 +36,8 @@ class FakeContext:
     hits: SearchReply | TaskError | Mapping[str, SearchReply | TaskError] | None = None
     vectors: Callable[[str], list[float]] | None = None
     client: ModelClient | None = None
+    sitemaps: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sitemaps_read: list[str] = field(default_factory=list)
     requests: dict[str, ModelRequest] = field(default_factory=dict)
     events: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     reports: list[tuple[int, int, str]] = field(default_factory=list)
@@ -70,6 +72,11 @@ class FakeContext:
         if url not in self.pages:
             raise FetchError(f"cannot connect to {url}", code="connect_failed", url=url)
         return self.pages[url]
+
+    async def sitemap(self, url: str, *, limit: int) -> list[str]:
+        """The prepared addresses."""
+        self.sitemaps_read.append(url)
+        return list(self.sitemaps.get(url, []))[:limit]
 
     async def web_search(
         self, name: str, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int

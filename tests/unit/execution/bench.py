@@ -75,6 +75,11 @@ class Web:
     queries: list[str] = field(default_factory=list)
 
     renders_per_task = 3
+    sitemaps = 0
+
+    async def sitemap(self, url: str, *, limit: int, terms: FetchTerms = ANY_TERMS) -> list[str]:
+        self.sitemaps += 1
+        return [f"{url}{number}" for number in range(limit)]
 
     async def fetch(self, url: str, *, mode: str, terms: FetchTerms = ANY_TERMS) -> Page:
         self.terms = terms

@@ -13,7 +13,7 @@ from codeforge.errors import FetchError, LedgerUnavailable
 from codeforge.inputs import ScrapeInput
 from codeforge.results import Page, ScrapeResult
 from tests.unit.agent_context import FakeContext
-from workers.scrape import AT_ONCE, ScrapeAgent
+from workers.scrape import AT_ONCE, MAX_RESULT_BYTES, ScrapeAgent
 
 SITE = "https://site.example"
 
@@ -77,11 +77,11 @@ def test_pages_come_in_the_order_of_the_input() -> None:
     assert result.pages[3].links == [f"{asked[3]}/next"]
 
 
-def test_at_most_eight_at_once() -> None:
-    asked = [f"{SITE}/{number}" for number in range(40)]
+def test_so_many_at_once_and_no_more() -> None:
+    asked = [f"{SITE}/{number}" for number in range(2 * AT_ONCE)]
     ctx = web(*map(page, asked))
     scrape(ctx, urls=asked)
-    assert 1 < ctx.most_under_way <= AT_ONCE == 8
+    assert 1 < ctx.most_under_way <= AT_ONCE
 
 
 def test_a_url_that_fails_does_not_fail_the_task() -> None:
@@ -202,6 +202,69 @@ def test_pages_that_redirect_to_one_page_or_off_the_site_are_listed_once_or_not_
     assert urls(scrape(ctx, url=f"{SITE}/", crawl={"depth": 3})) == [f"{SITE}/", f"{SITE}/old"]
 
 
+def test_what_the_sitemap_names_comes_after_the_links_of_the_first_page() -> None:
+    ctx = web(*GRAPH)
+    ctx.sitemaps = {f"{SITE}/": [f"{SITE}/d", f"{SITE}/a", "https://other.example/"]}
+    assert urls(scrape(ctx, url=f"{SITE}/", crawl={"depth": 1})) == [SITE + path for path in ("/", "/a", "/b", "/d")]
+    assert ctx.sitemaps_read == [f"{SITE}/"]
+
+
+@pytest.mark.parametrize("crawl", [{"sitemap": False}, {"depth": 0}, {"max_pages": 1}])
+def test_a_sitemap_is_not_read_for_nothing(crawl: dict[str, Any]) -> None:
+    ctx = web(*GRAPH)
+    scrape(ctx, url=f"{SITE}/", crawl=crawl)
+    assert ctx.sitemaps_read == []
+
+
+def test_a_page_with_the_text_of_another_is_left_out_and_told() -> None:
+    same = page(f"{SITE}/a").model_copy(update={"url": f"{SITE}/print", "final_url": f"{SITE}/print"})
+    result = scrape(
+        web(page(f"{SITE}/", f"{SITE}/a", f"{SITE}/print"), page(f"{SITE}/a"), same), url=f"{SITE}/", crawl={}
+    )
+    assert urls(result) == [f"{SITE}/", f"{SITE}/a"]
+    assert [(each.code, each.message[:7]) for each in result.warnings] == [("duplicate_pages", "1 pages")]
+
+
+def test_another_port_is_another_site() -> None:
+    ctx = web(
+        page("http://h.example:81/", "http://h.example:82/", "http://h.example:81/a"), page("http://h.example:81/a")
+    )
+    assert urls(scrape(ctx, url="http://h.example:81/", crawl={})) == ["http://h.example:81/", "http://h.example:81/a"]
+
+
+def large(number: int, *links: str) -> Page:
+    return page(f"{SITE}/{number}", *links).model_copy(update={"markdown": f"{number}" + "x" * 2_000_000})
+
+
+def test_a_result_that_is_full_ends_early_with_what_there_is() -> None:
+    asked = [f"{SITE}/{number}" for number in range(30)]
+    ctx = web(*(large(number) for number in range(30)))
+    result = scrape(ctx, urls=asked)
+    assert len(result.pages) == MAX_RESULT_BYTES // 2_000_000
+    assert {each.code for each in result.failed} == {"result_full"}
+    assert len(result.pages) + len(result.failed) == 30
+    assert [each.code for each in result.warnings] == ["result_full"]
+    assert len(result.model_dump_json()) < 32 * 1024 * 1024
+
+
+def test_a_crawl_that_is_full_ends_early_with_what_there_is() -> None:
+    ctx = web(*(large(number, f"{SITE}/{number + 1}") for number in range(40)))
+    result = scrape(ctx, url=f"{SITE}/0", crawl={"depth": 10, "max_pages": 100})
+    assert len(result.pages) == 11
+    pages = [large(0, *(f"{SITE}/{number}" for number in range(1, 40))), *(large(number) for number in range(1, 40))]
+    result = scrape(web(*pages), url=f"{SITE}/0", crawl={"depth": 2, "max_pages": 100})
+    assert len(result.pages) == MAX_RESULT_BYTES // 2_000_000
+    assert [each.code for each in result.warnings] == ["result_full"]
+
+
+def test_pages_whose_text_nobody_wants_take_no_room() -> None:
+    result = scrape(
+        web(*(large(number) for number in range(30))), urls=[f"{SITE}/{n}" for n in range(30)], formats=["links"]
+    )
+    assert len(result.pages) == 30
+    assert result.warnings == []
+
+
 def test_a_second_attempt_asks_for_the_same_pages() -> None:
     runs = []
     for _ in range(3):
@@ -213,7 +276,9 @@ def test_a_second_attempt_asks_for_the_same_pages() -> None:
 def test_a_cancelled_task_stops_its_fetches_and_passes_the_cancellation_on() -> None:
     async def run() -> Web:
         ctx = Hanging()
-        task = asyncio.create_task(ScrapeAgent().run(ctx, ScrapeInput(urls=[f"{SITE}/{n}" for n in range(20)])))
+        task = asyncio.create_task(
+            ScrapeAgent().run(ctx, ScrapeInput(urls=[f"{SITE}/{n}" for n in range(2 * AT_ONCE)]))
+        )
         await asyncio.wait_for(ctx.full.wait(), 5)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,0 +1,85 @@
+"""Sitemaps in every form, and what is none."""
+
+import asyncio
+import gzip
+
+import pytest
+
+from codeforge.errors import FetchError
+from codeforge.web.sitemaps import MAX_BYTES, MAX_SITEMAPS, parse_sitemap, sitemap_urls
+
+SITE = "https://site.example"
+SPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
+
+
+def pages_xml(*urls: str) -> bytes:
+    places = "".join(f"<url><loc> {url} </loc><priority>1</priority></url>" for url in urls)
+    return f'<?xml version="1.0" encoding="UTF-8"?><urlset {SPACE}>{places}</urlset>'.encode()
+
+
+def index_xml(*urls: str) -> bytes:
+    places = "".join(f"<sitemap><loc>{url}</loc></sitemap>" for url in urls)
+    return f"<sitemapindex {SPACE}>{places}</sitemapindex>".encode()
+
+
+def read(files: dict[str, bytes], *starts: str, limit: int = 100) -> tuple[list[str], list[str]]:
+    asked: list[str] = []
+
+    async def download(url: str, deadline: float) -> bytes:
+        asked.append(url)
+        if url not in files:
+            raise FetchError("not there", code="http_status", url=url)
+        return files[url]
+
+    return asyncio.run(sitemap_urls(starts, download, limit=limit, deadline=1e9)), asked
+
+
+def test_an_index_its_parts_and_each_page_once() -> None:
+    files = {
+        f"{SITE}/sitemap.xml": index_xml(
+            f"{SITE}/1.xml", f"{SITE}/2.xml.gz", f"{SITE}/gone.xml", f"{SITE}/sitemap.xml"
+        ),
+        f"{SITE}/1.xml": pages_xml(f"{SITE}/a", f"{SITE}/b"),
+        f"{SITE}/2.xml.gz": gzip.compress(pages_xml(f"{SITE}/b", "/c")),
+    }
+    found, asked = read(files, f"{SITE}/sitemap.xml")
+    assert found == [f"{SITE}/a", f"{SITE}/b", f"{SITE}/c"]
+    assert asked == [f"{SITE}/sitemap.xml", f"{SITE}/1.xml", f"{SITE}/2.xml.gz", f"{SITE}/gone.xml"]
+
+
+def test_bounds() -> None:
+    many = {f"{SITE}/{n}.xml": index_xml(f"{SITE}/{n + 1}.xml") for n in range(50)}
+    assert len(read(many, f"{SITE}/0.xml")[1]) == MAX_SITEMAPS
+    large = {f"{SITE}/s.xml": pages_xml(*(f"{SITE}/{n}" for n in range(500)))}
+    assert len(read(large, f"{SITE}/s.xml", limit=7)[0]) == 7
+
+
+def test_a_list_of_lines_is_a_sitemap_too() -> None:
+    assert parse_sitemap(b"https://site.example/a\n\nhttps://site.example/b\r\nmailto:x\n", SITE)[0] == [
+        f"{SITE}/a",
+        f"{SITE}/b",
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<",
+        b"<html><body><p>Not found</p></body></html>",
+        b"\x1f\x8bbroken",
+        b"<urlset><url><loc></loc></url><url><loc>javascript:alert(1)</loc></url><loc>https://a.example/</loc></urlset>",
+        b"<urlset><url><loc>file:///etc/passwd</loc></url><url><loc>https://[broken</loc></url></urlset>",
+    ],
+)
+def test_what_names_nothing(body: bytes) -> None:
+    assert parse_sitemap(body, f"{SITE}/sitemap.xml") == ([], [])
+
+
+def test_no_entity_is_resolved_and_no_bomb_goes_off() -> None:
+    entity = b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><urlset><url><loc>https://a.example/&e;</loc></url></urlset>'
+    assert "root:" not in str(parse_sitemap(entity, SITE))
+    laughs = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(9))
+    bomb = f'<!DOCTYPE x [<!ENTITY l0 "lol">{laughs}]><urlset><url><loc>https://a.example/&l9;</loc></url></urlset>'
+    assert len(str(parse_sitemap(bomb.encode(), SITE))) < 10_000
+    assert parse_sitemap(gzip.compress(b" " * (4 * MAX_BYTES)), SITE) == ([], [])
