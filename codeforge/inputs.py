@@ -28,8 +28,8 @@ class TaskInput(BaseModel):
 
 
 class CrawlOptions(TaskInput):
-    """Breadth-first from `url`: at most `depth` links away and `max_pages` pages. With `sitemap`, what the sitemap of the
-    site names counts as one link away."""
+    """Breadth-first from `url`: at most `depth` links away and `max_pages` pages. With `sitemap`, what the
+    site's sitemap names counts as one link away."""
 
     depth: int = Field(default=1, ge=0, le=10)
     max_pages: int = Field(default=20, ge=1, le=1_000)
