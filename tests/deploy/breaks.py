@@ -21,6 +21,7 @@ from tests.deploy.broken import (
     IN_FILE,
     KEY_OF_CONFIG,
     MORE,
+    NO_PEER,
     NOBODY,
     OF_CONFIG,
     OTHER,
@@ -134,6 +135,17 @@ BREAKS = (
         connections.isolated, "NetworkPolicy", "default-deny", "spec.podSelector", NOBODY, "no NetworkPolicy isolates"
     ),
     Break(connections.reachable, "NetworkPolicy", "dns", "spec.podSelector", NOBODY, "cannot ask for names"),
+    Break(
+        connections.reachable,
+        "NetworkPolicy",
+        "redis",
+        "spec.ingress.0.from.2",
+        NO_PEER,
+        "KEDA cannot reach StatefulSet/redis",
+    ),
+    Break(
+        connections.reachable, "NetworkPolicy", "neo4j", "spec.ingress", [], "projector cannot reach StatefulSet/neo4j"
+    ),
     Break(connections.reachable, "", "", "", CUT_OFF, "Deployment/front cannot reach Deployment/back on 8000"),
     Break(
         connections.needless,

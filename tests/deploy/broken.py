@@ -120,6 +120,7 @@ def policy(name: str, **spec: Any) -> Resource:
 DENY_ALL = policy("deny-all", policyTypes=["Ingress", "Egress"])
 ALLOW_ALL = policy("allow-all", policyTypes=["Ingress", "Egress"], ingress=[{}], egress=[{}])
 NOBODY = {"matchLabels": {"app": "nobody"}}
+NO_PEER = {"podSelector": NOBODY}
 TELLING = {"container": {"env": [{"name": "BACKEND", "value": "http://backend-service:80"}]}}
 ANSWERING = {"container": {"ports": [{"name": "http", "containerPort": 8000}]}}
 BACKEND = made(

@@ -146,14 +146,33 @@ def reachable(stack: Stack) -> Iterator[str]:
     for source, target, port in sorted(implied(stack)):
         if not allows(stack, Pod.of(known[source]), Pod.of(known[target]), port):
             yield f"{source} cannot reach {target} on {port}"
-    for source in sorted({source for source, _, _ in implied(stack)}):
+    for source in sorted(_resolving(stack)):
         if not all(allows(stack, Pod.of(known[source]), DNS, 53, protocol) for protocol in ("UDP", "TCP")):
             yield f"{source} cannot ask for names"
     for scaled in of_kind(stack, "ScaledObject"):
-        for trigger in scaled["spec"]["triggers"]:
-            for target, port in set(_named(stack, " ".join(trigger["metadata"].values()))):
-                if not allows(stack, KEDA, Pod.of(known[target]), port):
-                    yield f"KEDA cannot reach {target} on {port}, which {title(scaled)} reads"
+        for target, port in sorted(_read_by_keda(stack, scaled)):
+            if not allows(stack, KEDA, Pod.of(known[target]), port):
+                yield f"KEDA cannot reach {target} on {port}, which {title(scaled)} reads"
+
+
+def _resolving(stack: Stack) -> set[str]:
+    """Who connects to anything by its name."""
+    named = {source for source, _, _ in implied(stack)}
+    for workload in workloads(stack):
+        if _outside_ports(stack, workload) or pod_of(workload).get("serviceAccountName") in accounts_with_rights(stack):
+            named.add(title(workload))
+    return named
+
+
+def _read_by_keda(stack: Stack, scaled: Resource) -> set[tuple[str, int]]:
+    found = set()
+    for trigger in scaled["spec"]["triggers"]:
+        found |= set(_named(stack, " ".join(trigger["metadata"].values())))
+        if trigger["type"].startswith("redis-sentinel"):  # Sentinels only tell which server has the data
+            found |= {
+                (title(workload), 6379) for workload in workloads(stack) if workload["metadata"]["name"] == "redis"
+            }
+    return found
 
 
 def needless(stack: Stack) -> Iterator[str]:

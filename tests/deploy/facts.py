@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 from unittest.mock import patch
@@ -81,8 +82,13 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 def settings_from(environment: Mapping[str, str], secrets: set[str]) -> Settings | str:
     """The settings of a process with this environment and these secrets, or the line with which it would stop."""
+    return _settings_from(frozenset(environment.items()), frozenset(secrets))
+
+
+@cache
+def _settings_from(environment: frozenset[tuple[str, str]], secrets: frozenset[str]) -> Settings | str:
     values = {f"{PREFIX}{name.upper()}": PLACEHOLDERS.get(name, "placeholder") for name in secrets}
-    plain = {name: value for name, value in environment.items() if name != SECRETS_DIR}
+    plain = {name: value for name, value in environment if name != SECRETS_DIR}
     with patch.dict(os.environ, plain | values, clear=True):
         try:
             return load_settings()

@@ -21,12 +21,18 @@ from redis.retry import Retry
 from codeforge.settings import load_settings
 from tests.deploy import compose
 from tests.deploy.compose import DIRECTORY, InterpolationError, Project, example_variables, interpolated, raw_project
+from tests.deploy.kustomize import overlays, rendering
+from tests.deploy.manifests import all_containers
 from tests.servers.valkey import free_port
 
 Rule = Callable[[Project], Iterator[str]]
 Change = Callable[[Project], Any]
 
 SCRIPT_S = 30.0
+
+
+def repository(image: str) -> str:
+    return image.rpartition(":")[0]
 
 
 def services(project: Project) -> Any:
@@ -104,6 +110,14 @@ def test_the_rule_catches(project: Project, rule: Rule, change: Change, said: st
     change(project)
     found = list(rule(project))
     assert any(said in line for line in found), found
+
+
+def test_the_engines_are_those_of_the_cluster(project: Project) -> None:
+    here = {service["image"] for service in services(project).values()}
+    there = {container["image"] for _, container in all_containers(rendering(overlays()[0].name))}
+    tags = {name: {image for image in here | there if image.startswith(f"{name}:")} for name in map(repository, here)}
+    assert {name: images for name, images in tags.items() if len(images) > 1} == {}
+    assert {"redis", "neo4j", "qdrant/qdrant"} <= set(map(repository, here & there))
 
 
 def test_every_rule_is_proved() -> None:
