@@ -1,9 +1,13 @@
 """What is asked of Qdrant: the collection's vectors and indexes, points, filters and the two halves of a search."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import orjson
 from qdrant_client import models
 
+from codeforge.errors import RowRejected
 from codeforge.stores.ports import Point
 from codeforge.stores.sparse import SparseVector, document_vector, presence_vector
 
@@ -33,18 +37,17 @@ CHAR_BYTES = 15
 three for itself, and 48 for each word, of which a text has one in four characters at the very most."""
 
 
-def point_struct(point: Point) -> models.PointStruct:
-    """The point as it is sent, with its words' vectors made from the payload's `text`."""
-    words = document_vector(point.payload["text"])
-    return models.PointStruct(
-        id=point.id,
-        vector={
-            DENSE: list(point.vector),
-            WORDS: _sparse(words),
-            TERMS: models.SparseVector(indices=words.indices, values=[1.0] * len(words.indices)),
-        },
-        payload=dict(point.payload),
-    )
+def points_body(points: Sequence[Point]) -> bytes:
+    """The points as `PUT /collections/{name}/points` takes them, with their words' vectors made from each payload's
+    `text`. Numbers are written in single precision, which is what is stored.
+
+    Not with the client's models: to check and encode them took six times as long. Raises RowRejected for a payload that
+    is no JSON.
+    """
+    try:
+        return orjson.dumps({"points": [_point(point) for point in points]}, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:
+        raise RowRejected("a point cannot be written as JSON") from error
 
 
 def estimated_bytes(point: Point) -> int:
@@ -87,6 +90,19 @@ def prefetches(text: str, vector: Sequence[float], chosen: models.Filter, limit:
             models.Prefetch(prefetch=[most], query=_sparse(asked), using=WORDS, filter=chosen, limit=candidates)
         )
     return stages
+
+
+def _point(point: Point) -> dict[str, Any]:
+    words = document_vector(point.payload["text"])
+    return {
+        "id": point.id,
+        "vector": {
+            DENSE: np.asarray(point.vector, dtype=np.float32),
+            WORDS: {"indices": words.indices, "values": np.asarray(words.values, dtype=np.float32)},
+            TERMS: {"indices": words.indices, "values": [1.0] * len(words.indices)},
+        },
+        "payload": point.payload,
+    }
 
 
 def _sparse(vector: SparseVector) -> models.SparseVector:

@@ -51,10 +51,13 @@ def words(text: str) -> list[str]:
 
     Runs of a script without spaces become overlapping pairs of characters, as search engines do for CJK.
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    runs = _WORD.findall(folded)
-    if _UNSPACED.search(folded):
-        runs = [word for run in runs for word in _split(run)]
+    if text.isascii():  # it has one form, and no such script
+        runs = _WORD.findall(text.lower())
+    else:
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        runs = _WORD.findall(folded)
+        if _UNSPACED.search(folded):
+            runs = [word for run in runs for word in _split(run)]
     return [word for word in runs if word not in FUNCTION_WORDS]
 
 
