@@ -93,6 +93,12 @@ def bound(kind: str, account: str, *granted: Resource) -> Stack:
 READS_SECRETS = {"resources": ["secrets"], "verbs": ["get"]}
 IN_FILE = [made("ConfigMap", "redis", data={"redis.conf": "appendonly yes\nrequirepass hunter2\n"})]
 DELETES = {"resources": ["pods"], "verbs": ["get", "delete"]}
+ROUTE: Resource = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "HTTPRoute",
+    "metadata": {"name": "x", "namespace": "codeforge-ai"},
+    "spec": {"parentRefs": [{"name": "x"}], "hostnames": ["x"]},
+}
 STRANGER: Resource = {"apiVersion": "example.org/v1", "kind": "Gadget", "metadata": {"name": "x"}}
 BY_GPU = copy.deepcopy(HPA)
 BY_GPU["spec"] |= {"minReplicas": 1, "metrics": [{"type": "Resource", "resource": {"name": "gpu"}}]}

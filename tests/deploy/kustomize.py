@@ -94,8 +94,10 @@ def rendering(name: str) -> Stack:
 
 
 def rendering_names() -> list[str]:
-    """All that is checked: each overlay, and on the first one each component that no overlay has of itself."""
+    """All that is checked: each overlay, and on the first one each component that no overlay has of itself, but for
+    what is made of files that git ignores."""
     used = {part for overlay in overlays() for part in parts_of(overlay)}
+    used |= {path.resolve() for path in components() if "secretGenerator" in kustomization(path)}
     first = overlays()[0].name
     opt_in = [path.relative_to(K8S / "components").as_posix() for path in components() if path.resolve() not in used]
     return [path.name for path in overlays()] + [f"{first}+{name}" for name in opt_in]

@@ -1,4 +1,4 @@
-"""Strict schemas: of Kubernetes from `kubernetes-validate`, of KEDA from `cloudcoil-models-keda`."""
+"""Strict schemas: of Kubernetes from `kubernetes-validate`, of KEDA from `cloudcoil-models-keda`, of some from here."""
 
 import json
 from functools import cache
@@ -8,6 +8,7 @@ import kubernetes_validate
 from cloudcoil.models.keda import v1alpha1 as keda
 from jsonschema import Draft202012Validator
 
+from tests.deploy.crd_shapes import SHAPES
 from tests.deploy.manifests import Resource, title
 
 KUBERNETES = "1.32"
@@ -26,6 +27,8 @@ def _fault(text: str) -> str | None:
     resource: Resource = json.loads(text)
     if resource["apiVersion"] == KEDA_GROUP:
         return _keda_fault(resource)
+    if (shape := SHAPES.get((resource["apiVersion"], resource["kind"]))) is not None:
+        return _first_fault(resource, Draft202012Validator(shape))
     try:
         kubernetes_validate.validate(resource, KUBERNETES, strict=True)
     except kubernetes_validate.SchemaNotFoundError as error:
@@ -39,7 +42,11 @@ def _keda_fault(resource: Resource) -> str | None:
     model = getattr(keda, resource["kind"], None)
     if model is None:
         return f"{title(resource)}: Couldn't find schema for kind {resource['kind']}"
-    for error in _keda_validator(model).iter_errors(resource):
+    return _first_fault(resource, _keda_validator(model))
+
+
+def _first_fault(resource: Resource, validator: Draft202012Validator) -> str | None:
+    for error in validator.iter_errors(resource):
         return f"{title(resource)}: {'.'.join(map(str, error.absolute_path))}: {error.message}"
     return None
 
