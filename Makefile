@@ -41,13 +41,14 @@ test: $(STAMP) ## Run the test suite (ARGS are pytest's)
 	$(BIN)/python -m pytest tests/unit tests/contract tests/deploy tests/acceptance $(ARGS)
 
 .PHONY: check
-check: $(STAMP) ## Lint, formatting, types, import layers, house rules, manifests
+check: $(STAMP) ## Lint, formatting, types, import layers, house rules, manifests, rules, dashboards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint --failure-threshold style Dockerfile.api Dockerfile.worker
-	$(BIN)/python -m pytest -q tests/unit/test_house_rules.py tests/deploy/test_manifests.py
+	$(BIN)/python -m pytest -q tests/unit/test_house_rules.py tests/deploy/test_manifests.py \
+	  tests/deploy/test_monitoring.py
 
 .PHONY: faults
 faults: $(STAMP) ## Run the fault suite (ARGS=--short for a few minutes of it)
