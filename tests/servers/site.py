@@ -51,6 +51,11 @@ class Site:
         return self._server.times
 
     @property
+    def pages(self) -> dict[str, str]:
+        """Pages that a test adds, by their paths."""
+        return self._server.pages
+
+    @property
     def robots(self) -> str | None:
         """What its robots.txt says; None where there is none."""
         return self._server.robots

@@ -24,6 +24,7 @@ class SiteServer(ThreadingHTTPServer):
         self.hits: Counter[str] = Counter()
         self.connections = 0
         self.robots: str | None = None
+        self.pages: dict[str, str] = {}
         self.at_once = 0
         self.most_at_once = 0
         self.times: dict[str, list[float]] = {}

@@ -19,7 +19,9 @@ ROUTES: dict[str, Callable[[Handler], None]] = {}
 def respond(handler: Handler) -> None:
     """Answers any path; `/redirect/N` takes N hops to `/bread`, `/status/N` answers with that status."""
     prefix, _, number = handler.page.rpartition("/")
-    if prefix == "/redirect":
+    if handler.page in handler.server.pages:
+        handler.answer(handler.server.pages[handler.page])
+    elif prefix == "/redirect":
         handler.redirect(f"/redirect/{int(number) - 1}" if int(number) > 1 else "/bread")
     elif prefix == "/status":
         handler.answer(article("Sorry", ["This did not work."]), status=int(number))
@@ -93,6 +95,8 @@ def _robots(handler: Handler) -> None:
     rules = handler.server.robots
     if rules is None:
         _missing(handler)
+    elif rules.startswith("location: "):
+        handler.redirect(rules.removeprefix("location: "))
     elif rules.isdigit():  # the site has trouble with it
         handler.answer("", status=int(rules))
     else:
