@@ -99,7 +99,11 @@ class Submissions:
         new = [
             self._checked(tenant, request, f"tasks.{index}." if batch else "") for index, request in enumerate(requests)
         ]
-        rate = await self._rates.take(tenant, len(new))
+        # A repetition makes no tasks, so it takes nothing of the rate.
+        repeated = (
+            idempotency is not None and self._rates.limited and await self._ledger.knows_key(tenant, idempotency.key)
+        )
+        rate = await self._rates.take(tenant, 0 if repeated else len(new))
         try:
             submission = await self._ledger.submit(new, idempotency)
         except UnknownParent as error:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from codeforge.api.services import services
 from codeforge.api.submitting import ACCEPTED, BatchRequest, SubmissionRoutes, description_of
@@ -26,6 +26,13 @@ async def known_id(task_id: str) -> str:
 
 
 TaskId = Annotated[str, Depends(known_id)]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[ -~]+$",
+        description="the task's last such request, repeated with the same key, is answered as the first time",
+    ),
+]  # fmt: skip
 
 
 def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
@@ -74,15 +81,15 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
         return JsonResponse(task_view(kept.task) | {"result_truncated": kept.result_truncated})
 
     @router.delete("/tasks/{task_id}", status_code=ACCEPTED)
-    async def cancel(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
+    async def cancel(tenant: Tenant, task_id: TaskId, api: Services, key: Key = None) -> Response:
         """Cancels: a queued task at once, a running one within two seconds."""
-        state = await api.ledger.cancel(tenant, task_id)
+        state = await api.ledger.cancel(tenant, task_id, key)
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
     @router.post("/tasks/{task_id}/replay", status_code=ACCEPTED)
-    async def replay(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
+    async def replay(tenant: Tenant, task_id: TaskId, api: Services, key: Key = None) -> Response:
         """Runs a dead, failed or cancelled task again; steps that it finished are not paid for again."""
-        state = await api.ledger.replay(tenant, task_id)
+        state = await api.ledger.replay(tenant, task_id, key)
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
     return router

@@ -75,6 +75,11 @@ def owned(worker: str) -> str:
     return f"{PREFIX}owned:{worker}"
 
 
+def idempotency(tenant: str, key: str) -> str:
+    """What a submission with this Idempotency-Key made."""
+    return f"{PREFIX}idem:{tenant}:{key}"
+
+
 def index(tenant: str) -> str:
     """All task ids of a tenant; ids sort by time (UUID version 7)."""
     return f"{PREFIX}tasks:{tenant}"

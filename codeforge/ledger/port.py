@@ -184,6 +184,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def knows_key(self, tenant: str, key: str) -> bool:
+        """Whether a submission came with this Idempotency-Key, so that the next one with it makes no tasks."""
+        ...
+
     async def get(self, tenant: str, task_id: str) -> Task:
         """Raises TaskNotFound, for another tenant's task too."""
         ...
@@ -192,13 +196,14 @@ class Ledger(Protocol):
         """One page. A page may be short while `next_cursor` is set: the scan per call is bounded."""
         ...
 
-    async def cancel(self, tenant: str, task_id: str) -> TaskState:
-        """A queued task ends at once; a running one is told to. Raises TaskNotFound, StateConflict."""
+    async def cancel(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:
+        """A queued task ends at once; a running one is told to. The task's last cancellation, repeated with its `key`,
+        is answered as the first time, whatever became of the task. Raises TaskNotFound, StateConflict."""
         ...
 
-    async def replay(self, tenant: str, task_id: str) -> TaskState:
-        """A dead, failed or cancelled task again, journal and fence kept. Raises TaskNotFound, StateConflict,
-        TenantQueueFull."""
+    async def replay(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:
+        """A dead, failed or cancelled task again, journal kept; `key` as of `cancel`. Raises TaskNotFound,
+        StateConflict, TenantQueueFull."""
         ...
 
     async def claim(

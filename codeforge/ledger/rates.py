@@ -26,10 +26,12 @@ class RateState:
 
 
 class Rates(Protocol):
-    """Port: takes from a tenant's rate."""
+    """Port: takes from a tenant's rate. `limited` says whether there is one."""
+
+    limited: bool
 
     async def take(self, tenant: str, tasks: int) -> RateState | None:
-        """What is left after so many tasks; None where there is no limit.
+        """What is left after so many tasks, of which there may be none; None where there is no limit.
 
         Raises RateLimited with what is left, and takes nothing, when they are too many; LedgerUnavailable.
         """
@@ -43,6 +45,8 @@ class Rates(Protocol):
 class NoRates:
     """No limit."""
 
+    limited = False
+
     async def take(self, tenant: str, tasks: int) -> RateState | None:
         """See `Rates.take`."""
         return None
@@ -53,6 +57,8 @@ class NoRates:
 
 class RedisRates:
     """`Rates` on one Redis. The window's time is the server's."""
+
+    limited = True
 
     def __init__(self, redis: Redis, limit: str) -> None:
         """`limit` is such as `100/minute`."""

@@ -1,6 +1,7 @@
 """The ledger on Redis or Valkey: one Lua call per transition."""
 
 import asyncio
+import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,6 @@ from redis.asyncio import Redis
 
 from codeforge.errors import (
     IdempotencyConflict,
-    LedgerUnavailable,
     NotReplicated,
     OutboxFull,
     StaleClaim,
@@ -39,6 +39,7 @@ from codeforge.ledger.rows import (
     call_text,
     from_pairs,
     from_values,
+    reply_entries,
     task_of,
     worker_text,
 )
@@ -106,7 +107,7 @@ class RedisLedger:
         return Submission(ids, replayed=status == b"replayed" and ids[0] != tasks[0].id, created_at=int(made_at))
 
     def _submission(self, tasks: Sequence[NewTask], idempotency: Idempotency | None) -> list[Argument]:
-        idem_key = f"{keys.PREFIX}idem:{tasks[0].tenant}:{idempotency.key}" if idempotency else ""
+        idem_key = keys.idempotency(tasks[0].tenant, idempotency.key) if idempotency else ""
         args: list[Argument] = [idem_key, idempotency.body_hash if idempotency else ""]
         args += [self._outbox_max_bytes, len(tasks)]
         for task in tasks:
@@ -115,6 +116,10 @@ class RedisLedger:
             args.append(task.trace or "")
             args.append("" if task.budget_tokens is None else task.budget_tokens)
         return args
+
+    async def knows_key(self, tenant: str, key: str) -> bool:
+        """See `Ledger.knows_key`."""
+        return bool(await answer(self._redis.exists(keys.idempotency(tenant, key))))
 
     async def get(self, tenant: str, task_id: str) -> Task:
         """See `Ledger.get`."""
@@ -157,13 +162,14 @@ class RedisLedger:
             rows = await answer(pipe.execute())
         return [task_of(from_values(SUMMARY_FIELDS, row)) for row in rows if row[0] is not None]
 
-    async def cancel(self, tenant: str, task_id: str) -> TaskState:
-        """See `Ledger.cancel`."""
-        return _decided(await self._scripts.run("cancel", [task_id, tenant, self._partitions]), "cancelled")
+    async def cancel(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:
+        """See `Ledger.cancel`. Without a key the call has one of its own, for the driver's repetitions."""
+        args: list[Argument] = [task_id, tenant, self._partitions, key or secrets.token_hex(8)]
+        return _decided(await self._scripts.run("cancel", args), "cancelled")
 
-    async def replay(self, tenant: str, task_id: str) -> TaskState:
+    async def replay(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:
         """See `Ledger.replay`."""
-        reply = await self._scripts.run("replay", [task_id, tenant])
+        reply = await self._scripts.run("replay", [task_id, tenant, key or secrets.token_hex(8)])
         if reply[0] == b"queue_full":
             raise queue_full(self._caps, tenant)
         return _decided(reply, "replayed")
@@ -291,15 +297,3 @@ def _decided(reply: Sequence[bytes], what: str) -> TaskState:
     if reply[0] == b"conflict":
         raise StateConflict(f"a task that is {reply[1].decode()} cannot be {what}")
     return TaskState(reply[0].decode())
-
-
-def reply_entries(reply: Any, name: str) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
-    """The entries of one stream in XREAD's answer, whose shape depends on the protocol's version."""
-    if not reply:
-        return ()
-    streams = reply.items() if isinstance(reply, dict) else reply
-    for stream, entries in streams:
-        if stream.decode() == name:
-            # RESP3 wraps the entries in one more list.
-            return entries[0] if entries and isinstance(entries[0], list) else entries
-    raise LedgerUnavailable("the ledger answered for another stream")

@@ -1,9 +1,11 @@
 """Between Redis hashes and tasks. Absent and empty fields both mean None."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
 
+from codeforge.errors import LedgerUnavailable
 from codeforge.ledger.port import WorkerRecord
 from codeforge.task import ModelCall, Progress, Task, TaskFailure, TaskState, Usage
 from codeforge.worker_types import Priority, WorkerType
@@ -107,3 +109,15 @@ def worker_of(name: str, text: bytes) -> WorkerRecord:
     record = orjson.loads(text)
     types = [WorkerType(worker_type) for worker_type in record["types"]]
     return WorkerRecord(name, types, record["slots"], record.get("host", ""))
+
+
+def reply_entries(reply: Any, name: str) -> Sequence[tuple[bytes, Mapping[bytes, bytes]]]:
+    """The entries of one stream in XREAD's answer, whose shape depends on the protocol's version."""
+    if not reply:
+        return ()
+    streams = reply.items() if isinstance(reply, dict) else reply
+    for stream, entries in streams:
+        if stream.decode() == name:
+            # RESP3 wraps the entries in one more list.
+            return entries[0] if entries and isinstance(entries[0], list) else entries
+    raise LedgerUnavailable("the ledger answered for another stream")

@@ -49,6 +49,9 @@ async def test_idempotency_key_answers_the_first_tasks_again(cf: LedgerEngine) -
     other = await cf.ledger.submit([new_task(tenant="rival")], Idempotency("k", "other"))
     assert not other.replayed
     assert len(await cf.messages("scrape")) == 3
+    assert [await cf.ledger.knows_key(*known) for known in (("acme", "k"), ("rival", "k"), ("acme", "x"))] == [
+        True, True, False
+    ]  # fmt: skip
 
 
 async def test_unknown_parent_enqueues_nothing(cf: LedgerEngine) -> None:
@@ -207,6 +210,36 @@ async def test_cancel_of_a_queued_task_is_at_once(cf: LedgerEngine) -> None:
     assert await cf.ledger.claim(task.id, await cf.worker(), "c") is None
     with pytest.raises(StateConflict):
         await cf.ledger.cancel("acme", task.id)
+
+
+async def test_cancellation_is_repeated_with_its_key(cf: LedgerEngine) -> None:
+    waiting, running = await cf.submitted(), await cf.submitted()
+    claimed = await cf.claimed(running.id)
+    for _ in range(2):
+        assert await cf.ledger.cancel("acme", waiting.id, "k") is TaskState.CANCELLED
+        assert await cf.ledger.cancel("acme", running.id, "k") is TaskState.RUNNING
+    await cf.ledger.finish(claimed.claim, Outcome("cancelled", error=FAILURE))
+    assert await cf.ledger.cancel("acme", running.id, "k") is TaskState.RUNNING
+    for task in (waiting, running):
+        with pytest.raises(StateConflict):
+            await cf.ledger.cancel("acme", task.id, "other")
+        kinds = [event.kind for event in await cf.ledger.events("acme", task.id, "0", 0)]
+        assert kinds.count("cancelled") == 1
+
+
+async def test_replay_is_repeated_with_its_key(cf: LedgerEngine) -> None:
+    task = await cf.submitted(max_attempts=1)
+    for key in ("first", "second"):
+        claimed = await cf.claimed(task.id)
+        assert await cf.ledger.finish(claimed.claim, Outcome("failed", error=FAILURE)) is TaskState.FAILED
+        for _ in range(2):
+            assert await cf.ledger.replay("acme", task.id, key) is TaskState.QUEUED
+        with pytest.raises(StateConflict):
+            await cf.ledger.replay("acme", task.id, "other")
+    await cf.ledger.finish((await cf.claimed(task.id)).claim, SUCCESS)
+    assert await cf.ledger.replay("acme", task.id, "second") is TaskState.QUEUED
+    assert (await cf.ledger.get("acme", task.id)).state is TaskState.SUCCEEDED
+    assert (await cf.ledger.snapshot()).counters["replayed:scrape"] == 2
 
 
 async def test_cancel_of_a_running_task_reaches_its_worker(cf: LedgerEngine) -> None:

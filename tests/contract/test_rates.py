@@ -70,6 +70,22 @@ def _is_left(answer: httpx.Response, tasks: int) -> None:
     assert answer.headers["RateLimit"].startswith(f'"submissions";r={tasks};t=')
 
 
+async def test_repetition_takes_nothing_and_is_answered_over_the_rate(rates: RedisRates) -> None:
+    async with opened(rates=rates) as door:
+        key = {"Idempotency-Key": "once"}
+        first = await door.http.post("/tasks/batch", json={"tasks": [SCRAPE] * 3}, headers=key)
+        _is_left(first, 0)
+        again = await door.http.post("/tasks/batch", json={"tasks": [SCRAPE] * 3}, headers=key)
+        assert (again.status_code, again.json()) == (202, first.json())
+        assert again.headers["Idempotent-Replay"] == "true"
+        _is_left(again, 0)
+        other = await door.http.post("/tasks", json=SCRAPE, headers=key)
+        assert problem_of(other, 409)["code"] == "idempotency_conflict"
+        new = await door.http.post("/tasks", json=SCRAPE, headers={"Idempotency-Key": "another"})
+        assert problem_of(new, 429)["code"] == "rate_limited"
+        assert len(door.ledger.rows) == 3
+
+
 async def test_without_a_server_nothing_is_accepted(ledger_server: ValkeyServer, rates: RedisRates) -> None:
     ledger_server.kill()
     try:

@@ -50,6 +50,8 @@ class Row:
     expires_at: int | None = None
     key: tuple[str, str] | None = None
     outbox_bytes: int | None = None
+    replay_key: str | None = None
+    cancel_answer: dict[str, TaskState] = field(default_factory=dict)
     journal: dict[str, bytes] = field(default_factory=dict)
     begun: dict[str, int] = field(default_factory=dict)
     calls: list[ModelCall] = field(default_factory=list)

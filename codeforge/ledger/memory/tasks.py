@@ -31,8 +31,8 @@ class MemoryTasks(MemoryPlaces):
         if self.full:
             raise LedgerFull("the ledger's memory is nearly full; nothing was accepted")
         now, tenant = self.now_ms(), tasks[0].tenant
-        known = self._known.get((tenant, idempotency.key)) if idempotency else None
-        if idempotency and known and known.expires_at > now:
+        known = self._known_key(tenant, idempotency.key) if idempotency else None
+        if idempotency and known:
             if known.body_hash != idempotency.body_hash:
                 raise IdempotencyConflict("this Idempotency-Key came with another body before")
             if not self.replicated:
@@ -57,6 +57,15 @@ class MemoryTasks(MemoryPlaces):
         if not self.replicated:
             raise NotReplicated(NOT_CONFIRMED)
         return Submission(ids, replayed=False, created_at=now)
+
+    def _known_key(self, tenant: str, key: str) -> KnownKey | None:
+        known = self._known.get((tenant, key))
+        return known if known and known.expires_at > self.now_ms() else None
+
+    async def knows_key(self, tenant: str, key: str) -> bool:
+        """See `Ledger.knows_key`."""
+        await self._reached()
+        return self._known_key(tenant, key) is not None
 
     def _accept(self, new: NewTask) -> None:
         now = self.now_ms()
@@ -110,10 +119,12 @@ class MemoryTasks(MemoryPlaces):
                     return TaskPage(found, next_cursor=task_id)
         return TaskPage(found, next_cursor=None)
 
-    async def cancel(self, tenant: str, task_id: str) -> TaskState:
+    async def cancel(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:
         """See `Ledger.cancel`."""
         await self._reached()
         row = self._of(tenant, task_id)
+        if key and key in row.cancel_answer:
+            return row.cancel_answer[key]
         if row.task.state is TaskState.QUEUED:
             failure = TaskFailure("cancelled", "cancelled by the client before it ran", False)
             self._terminate(row, TaskState.CANCELLED, failure)
@@ -124,16 +135,19 @@ class MemoryTasks(MemoryPlaces):
             self._tell(row.worker, task_id)
         else:
             raise StateConflict(f"a task that is {row.task.state.value} cannot be cancelled")
+        row.cancel_answer = {key: row.task.state} if key else {}
         return row.task.state
 
-    async def replay(self, tenant: str, task_id: str) -> TaskState:
+    async def replay(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:
         """See `Ledger.replay`."""
         await self._reached()
         row = self._of(tenant, task_id)
+        if key and key == row.replay_key:
+            return TaskState.QUEUED
         if row.task.state not in REPLAYABLE:
             raise StateConflict(f"a task that is {row.task.state.value} cannot be replayed")
         self._check_queue(tenant, 1)
-        row.claim_id, row.cancelled, row.expires_at = "", False, None
+        row.claim_id, row.cancelled, row.expires_at, row.replay_key = "", False, None, key
         row.outbox_bytes = None  # an entry of the earlier outcome may still wait; it is not projected any more
         row.set(attempts=0, stored=False, error=None, started_at=None, finished_at=None, result=None, progress=None)
         # An outcome is known by its fence: one that is still in the outbox must not pass for the next.

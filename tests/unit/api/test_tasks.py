@@ -146,6 +146,25 @@ async def test_cancel_of_an_ended_task_is_409(door: Door) -> None:
     assert (problem["code"], "succeeded" in problem["detail"]) == ("state_conflict", True)
 
 
+async def test_cancellation_and_replay_are_repeated_with_their_keys(door: Door) -> None:
+    task_id, key = await door.submitted(), {"Idempotency-Key": "once"}
+    for state, ask in (("cancelled", ("DELETE", "")), ("queued", ("POST", "/replay"))):
+        for _ in range(2):
+            answer = await door.http.request(ask[0], f"/tasks/{task_id}{ask[1]}", headers=key)
+            assert (answer.status_code, answer.json()["state"]) == (202, state)
+        problem_of(await door.http.request("DELETE", f"/tasks/{UNKNOWN}", headers=key), 404)
+    problem = problem_of(await door.http.post(f"/tasks/{task_id}/replay", headers={"Idempotency-Key": "two"}), 409)
+    assert problem["code"] == "state_conflict"
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "ä".encode()])
+async def test_unusable_key_is_named(door: Door, key: str | bytes) -> None:
+    task_id = await door.submitted()
+    for method, path in (("DELETE", ""), ("POST", "/replay")):
+        answer = await door.http.request(method, f"/tasks/{task_id}{path}", headers={"Idempotency-Key": key})
+        assert problem_of(answer, 422)["field"] == "Idempotency-Key"
+
+
 async def test_replay_queues_a_failed_task_again(door: Door) -> None:
     task_id = await door.submitted()
     await door.finished(task_id, FAILED)
