@@ -1,6 +1,8 @@
 """What images, Compose and Kubernetes must agree on, taken from the code wherever it stands there."""
 
 import os
+import re
+import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -104,3 +106,11 @@ def image_fault(image: str) -> str | None:
     if name in OWN_IMAGES and tag != OWN_TAG:
         return f"{image} is not version {OWN_TAG}"
     return None
+
+
+def image_files(dockerfile: str, directory: Path) -> None:
+    """Puts into a directory what the Dockerfile's COPY instructions put into /app."""
+    copied = re.findall(r"(?m)^COPY (\S+) /app/", (ROOT / dockerfile).read_text(encoding="utf-8"))
+    for source in copied:
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        shutil.copytree(ROOT / source, directory / source, ignore=ignored)

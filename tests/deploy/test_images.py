@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.dockerfiles import Dockerfile, base_images, layers, process
-from tests.deploy.facts import OWN_IMAGES, ROOT
+from tests.deploy.facts import OWN_IMAGES, ROOT, image_files
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 RULES = (base_images, layers, process)
@@ -91,13 +90,9 @@ def lint(text: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """By Dockerfile, a directory that holds exactly what its COPY instructions put into /app."""
-    made = {}
-    for name in FILES:
-        made[name] = tmp_path_factory.mktemp(name)
-        for source in Dockerfile.parse(text_of(name)).sources:
-            if (ROOT / source).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-                shutil.copytree(ROOT / source, made[name] / source, ignore=ignored)
+    made = {name: tmp_path_factory.mktemp(name) for name in FILES}
+    for name, directory in made.items():
+        image_files(name, directory)
     return made
 
 
