@@ -52,6 +52,10 @@ def test_promtool_takes_the_rules() -> None:
     promtool("check", "rules", *RULES)
 
 
+def test_promtool_takes_the_configuration_of_compose() -> None:
+    promtool("check", "config", "--syntax-only", ROOT / "deploy" / "compose" / "prometheus.yaml")
+
+
 def test_alerts_fire_when_they_should_and_only_then() -> None:
     promtool("test", "rules", *TESTS)
 
