@@ -51,8 +51,10 @@ def near_scale_in(
     for types, fleet in fleets.items():
         demand = sum(demand_of(depths, worker_type, max_agents).tasks for worker_type in types)
         slots = sum(load.worker.slots for load in fleet) / len(fleet)
-        if math.ceil(demand / slots) < len(fleet):
-            pods |= {load.worker.host: load.running > 0 for load in fleet}
+        # A worker that was started anew in its pod has two leases until the first one ends.
+        busy = {load.worker.host: False for load in fleet} | {load.worker.host: True for load in fleet if load.running}
+        if math.ceil(demand / slots) < len(busy):
+            pods |= busy
     return pods
 
 

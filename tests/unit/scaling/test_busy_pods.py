@@ -72,6 +72,12 @@ def test_scale_in_is_near_when_fewer_pods_are_wanted_than_run(queued: int, runni
     assert found == ({"a": True, "b": True, "c": False} if near else {})
 
 
+def test_pod_whose_worker_was_started_anew_is_one_pod() -> None:
+    loads = [load("a", 0), load("a", 1), load("b", 2)]
+    assert near_scale_in(depths(scrape=(0, 3)), loads, 0) == {}
+    assert near_scale_in(depths(scrape=(0, 2)), loads, 0) == {"a": True, "b": True}
+
+
 def test_each_type_s_pods_are_counted_by_themselves() -> None:
     coding = [WorkerType.CODING]
     loads = [load("s1", 2), load("s2", 2), load("c1", 1, coding), load("c2", 0, coding)]
