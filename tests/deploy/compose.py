@@ -14,6 +14,7 @@ from codeforge.cli.main import main
 from codeforge.worker_types import GENERAL, WorkerType
 from tests.deploy.facts import (
     BEAT_PROBE,
+    EMBEDDING_WORKER_SECRETS,
     OPTIONAL_SECRETS,
     OWN_IMAGES,
     REQUIRED_SECRETS,
@@ -217,6 +218,8 @@ def secrets(project: Project) -> Iterator[str]:
     """Secrets are files, and each process has those that it needs."""
     for name, process, service in own(project):
         expected = REQUIRED_SECRETS[process] | OPTIONAL_SECRETS.get(process, set())
+        if process == "worker":
+            expected = expected | EMBEDDING_WORKER_SECRETS
         if set(service["secrets"]) != expected:
             yield f"{name}: secrets {sorted(set(service['secrets']) ^ expected)} are missing or too many"
     for name, service in project["services"].items():
@@ -239,7 +242,7 @@ def settings(project: Project) -> Iterator[str]:
         loaded = settings_from(environment, REQUIRED_SECRETS[process])
         if isinstance(loaded, str):
             yield f"{name}: {loaded}"
-        elif loaded.embeddings_base_url is None and process in {"api", "projector"}:
+        elif loaded.embeddings_base_url is None and process in {"api", "projector", "worker"}:
             yield f"{name}: no embeddings service, and the images hold no embeddings"
         elif loaded.api_host != "0.0.0.0" and process == "api":
             yield f"{name}: listens inside its container only"
