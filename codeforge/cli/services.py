@@ -31,8 +31,8 @@ def projector() -> None:
 def reaper() -> None:
     """Take back what crashed workers held, ring again for waiting tasks, promote delayed ones, until SIGTERM.
 
-    Of several reapers one is active; another takes over within seconds when it goes. With MARK_BUSY_PODS, on Kubernetes,
-    it marks pods that work while a scale-in is near, so that idle ones go first.
+    Of several reapers one is active; another takes over within seconds when it goes. With MARK_BUSY_PODS, on
+    Kubernetes, it marks pods that work while a scale-in is near, so that idle ones go first.
     """
     from codeforge.processes.reaper import serve
 
