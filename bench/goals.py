@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import ge, le, lt
 
-from bench import agents, crews, density, empty, frontdoor, projector
+from bench import agents, crews, density, empty, frontdoor, projector, scrape
 from bench.figures import Figure, Piece
 
 Pieces = Mapping[str, Piece]
@@ -93,6 +93,19 @@ GOALS: Sequence[Goal] = (
         ge,
         _ratio(projector.NAME, crews.OURS, projector.SINGLES, "per_s"),
         1,
+    ),
+    Goal(
+        "200 pages over ten hosts to a plain httpx loop: within 1.5",
+        1.5,
+        le,
+        _ratio(scrape.NAME, scrape.OURS, scrape.LOOP, "seconds"),
+    ),
+    Goal(
+        "requests at once that a host saw: no more than its limit of 8",
+        8,
+        le,
+        _figure(scrape.NAME, scrape.OURS, "most_at_once"),
+        0,
     ),
     Goal(
         "projector: memory flat (under 20 MB from a quarter of the results to the end)",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from bench import agents, density, empty, frontdoor, projector
+from bench import agents, density, empty, frontdoor, projector, scrape
 from bench.figures import Figure, Piece
 
 WIDTH, LEFT, RIGHT = 860, 250, 130
@@ -28,6 +28,7 @@ PANELS: Sequence[Panel] = (
     Panel(density.NAME, "kb_per_agent", "Agents that wait: kB of worker memory each"),
     Panel(empty.NAME, "per_s", "Empty tasks/s"),
     Panel(projector.NAME, "per_s", "Results/s into both stores"),
+    Panel(scrape.NAME, "seconds", "200 pages over ten hosts: seconds", 1),
 )
 
 

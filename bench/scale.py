@@ -16,7 +16,7 @@ class Level:
 @dataclass(frozen=True, slots=True)
 class Scale:
     """`rounds` of every contender; `seconds` of HTTP load; `call_s` is what a model call takes where tasks are run to
-    their end, `long_call_s` where memory is measured; counts of tasks, results and points."""
+    their end, `long_call_s` where memory is measured; counts of tasks, results, points and pages."""
 
     rounds: int
     seconds: float
@@ -32,6 +32,7 @@ class Scale:
     singles: int
     points: tuple[int, ...]
     queries: int
+    pages: int
 
 
 FULL = Scale(
@@ -49,6 +50,7 @@ FULL = Scale(
     singles=500,
     points=(10_000, 1_000_000),
     queries=200,
+    pages=200,
 )
 
 QUICK = Scale(
@@ -66,4 +68,5 @@ QUICK = Scale(
     singles=10,
     points=(1_000,),
     queries=10,
+    pages=20,
 )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench import agents, crews, density, empty, frontdoor, projector, search
+from bench import agents, crews, density, empty, frontdoor, projector, scrape, search
 from bench.figures import Figure, Piece
 
 
@@ -105,6 +105,19 @@ TABLES: Mapping[str, Table] = {
             Column("projector ms/result", "cpu_ms", 2),
             Column("graph ms/result", "graph_ms", 2),
             Column("vectors ms/result", "vectors_ms", 2),
+        ),
+    ),
+    scrape.NAME: Table(
+        "Pages",
+        "200 pages of 17 kB over ten local hosts at once, each page taking 0.2 s. This service runs one scrape task with "
+        "all on (robots.txt, hosts' limits over Redis, shared pages, extraction, journal, events); httpx "
+        "fetches in a plain loop of asyncio, with and without the same limit and extraction. The most requests at "
+        "once are from the hosts' own logs.",
+        (
+            Column("seconds", "seconds", 2),
+            Column("to the plain loop", "seconds", 2, scrape.LOOP),
+            Column("to it with limit and extraction", "seconds", 2, scrape.EXTRACTING),
+            Column("most at one host at once", "most_at_once"),
         ),
     ),
     search.NAME: Table(
