@@ -30,6 +30,7 @@ from tests.deploy.broken import (
     READS_SECRETS,
     ROLLED_CLAIM,
     ROUTE,
+    ROUTED,
     SCRAPE,
     SECRET,
     SHARED_CLAIM,
@@ -148,6 +149,7 @@ BREAKS = (
     Break(
         connections.reachable, "NetworkPolicy", "neo4j", "spec.ingress", [], "projector cannot reach StatefulSet/neo4j"
     ),
+    Break(connections.reachable, "", "", "", [ROUTED], "Ingress/x: its proxy cannot reach Deployment/agent-orch"),
     Break(connections.reachable, "", "", "", CUT_OFF, "Deployment/front cannot reach Deployment/back on 8000"),
     Break(
         connections.needless,

@@ -74,13 +74,16 @@ DEADLOCKED = [
 ]
 HURRIED = [server("StatefulSet", "neo4j", {})]
 UNKEPT = [server("StatefulSet", "redis", {}, replicas=3, serviceName="redis")]
-ENDLESS = [
-    made(
-        "Ingress",
-        "x",
-        spec={"rules": [{"http": {"paths": [{"backend": {"service": {"name": "x", "port": {"number": 80}}}}]}}]},
-    )
-]
+
+
+def ingress(service: str, port: int) -> Resource:
+    """An Ingress to a Service."""
+    backend = {"service": {"name": service, "port": {"number": port}}}
+    return made("Ingress", "x", spec={"rules": [{"http": {"paths": [{"backend": backend}]}}]})
+
+
+ENDLESS = [ingress("x", 80)]
+ROUTED = ingress(f"{API}-service", 8080)
 
 
 def bound(kind: str, account: str, *granted: Resource) -> Stack:

@@ -22,7 +22,7 @@ from tests.deploy.manifests import (
     workloads,
 )
 from tests.deploy.policies import Address, Pod, allows, policies_on
-from tests.deploy.references import chosen_by
+from tests.deploy.references import chosen_by, routes
 from tests.deploy.rights import accounts_with_rights
 from tests.deploy.storage import configuration_of
 
@@ -36,6 +36,7 @@ FETCHING = {WorkerType.SCRAPE, WorkerType.ANALYSIS}
 """The types whose agents read pages."""
 
 KEDA = Pod({"app": "keda-operator", "app.kubernetes.io/name": "keda-operator"}, namespace="keda")
+PROXIES = {"Ingress": Pod({}, namespace="ingress-nginx"), "HTTPRoute": Pod({}, namespace="envoy-gateway-system")}
 DNS = Pod({"k8s-app": "kube-dns"}, namespace="kube-system")
 PUBLIC = Address("93.184.215.14")
 CLUSTER = Address("10.96.0.1")
@@ -134,14 +135,14 @@ def _by_title(stack: Stack) -> dict[str, Resource]:
 
 def isolated(stack: Stack) -> Iterator[str]:
     """Every pod is isolated in both directions: what no policy allows is denied."""
-    for workload in workloads(stack) if of_kind(stack, "NetworkPolicy") else ():
+    for workload in workloads(stack):
         for direction in ("Ingress", "Egress"):
             if not policies_on(stack, Pod.of(workload), direction):
                 yield f"{title(workload)}: no NetworkPolicy isolates it for {direction}"
 
 
 def reachable(stack: Stack) -> Iterator[str]:
-    """What settings and configurations ask for is allowed at both ends, and so are DNS and what KEDA reads."""
+    """What settings and configurations ask for is allowed at both ends; so are DNS, what KEDA reads, and proxies."""
     known = _by_title(stack)
     for source, target, port in sorted(implied(stack)):
         if not allows(stack, Pod.of(known[source]), Pod.of(known[target]), port):
@@ -153,6 +154,11 @@ def reachable(stack: Stack) -> Iterator[str]:
         for target, port in sorted(_read_by_keda(stack, scaled)):
             if not allows(stack, KEDA, Pod.of(known[target]), port):
                 yield f"KEDA cannot reach {target} on {port}, which {title(scaled)} reads"
+    for where, service, asked in routes(stack):
+        proxy = PROXIES[where.partition("/")[0]]
+        for target, port in _named(stack, f"{service}:{asked}"):
+            if not allows(stack, proxy, Pod.of(known[target]), port):
+                yield f"{where}: its proxy cannot reach {target} on {port}"
 
 
 def _resolving(stack: Stack) -> set[str]:
@@ -177,8 +183,6 @@ def _read_by_keda(stack: Stack, scaled: Resource) -> set[tuple[str, int]]:
 
 def needless(stack: Stack) -> Iterator[str]:
     """Nothing else is allowed between the workloads: each pair of pods and port has a reason."""
-    if not of_kind(stack, "NetworkPolicy"):
-        return
     wanted = implied(stack)
     for source, opener in _by_title(stack).items():
         for target, taker in _by_title(stack).items():
@@ -204,8 +208,6 @@ def _outside_ports(stack: Stack, workload: Resource) -> set[int]:
 def outside(stack: Stack) -> Iterator[str]:
     """Who uses a service outside, or reads pages, reaches public addresses; nobody else does, and nobody reaches the
     cloud's metadata or private networks, but for the Kubernetes API where an account has rights."""
-    if not of_kind(stack, "NetworkPolicy"):
-        return
     for workload in workloads(stack):
         pod, wanted = Pod.of(workload), _outside_ports(stack, workload)
         for port in (80, 443):

@@ -31,9 +31,8 @@ def kustomization(directory: Path) -> Resource:
 
 
 def overlays() -> list[Path]:
-    """The directories that can be applied as they are; the base alone, while there is no overlay."""
-    found = sorted(path.parent for path in (K8S / "overlays").glob("*/kustomization.yaml"))
-    return found or [BASE]
+    """The directories that can be applied as they are."""
+    return sorted(path.parent for path in (K8S / "overlays").glob("*/kustomization.yaml"))
 
 
 def components() -> list[Path]:
@@ -81,9 +80,9 @@ def parts_of(directory: Path) -> Iterator[Path]:
 
 @cache
 def _rendering(name: str) -> bytes:
-    *_, overlay = [path for path in [BASE, *overlays()] if path.name == name.partition("+")[0]]
-    added = name.partition("+")[2]
-    stack = render_with(overlay, K8S / "components" / added) if added else render(overlay)
+    overlay, _, added = name.partition("+")
+    directory = K8S / "overlays" / overlay
+    stack = render_with(directory, K8S / "components" / added) if added else render(directory)
     return pickle.dumps(stack)
 
 

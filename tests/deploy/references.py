@@ -88,14 +88,14 @@ def ports(stack: Stack) -> Iterator[str]:
                 port = container.get(probe, {}).get(way, {}).get("port")
                 if port is not None and port not in port_names(container):
                     yield f"{title(workload)}: {probe} asks port {port}, which is not there"
-    for where, name, port in _routes(stack):
+    for where, name, port in routes(stack):
         services = [item for item in of_kind(stack, "Service") if item["metadata"]["name"] == name]
         known = {known for item in services for entry in item["spec"]["ports"] for known in entry.values()}
         if port not in known:
             yield f"{where}: there is no Service {name} with port {port}"
 
 
-def _routes(stack: Stack) -> Iterator[tuple[str, str, str | int]]:
+def routes(stack: Stack) -> Iterator[tuple[str, str, str | int]]:
     """Who leads to which Service and port: Ingresses and routes of a Gateway."""
     for ingress in of_kind(stack, "Ingress"):
         for rule in ingress["spec"].get("rules", []):
