@@ -10,8 +10,18 @@ from codeforge.worker_types import WorkerType
 from tests.deploy import sizes
 from tests.deploy.breaks import BREAKS, RULES
 from tests.deploy.broken import Break, Rule
-from tests.deploy.facts import load_yaml
-from tests.deploy.kustomize import BASE, K8S, components, overlays, rendering, rendering_names, unlisted, unmatched
+from tests.deploy.facts import ROOT, load_yaml
+from tests.deploy.kustomize import (
+    BASE,
+    K8S,
+    components,
+    kustomization,
+    overlays,
+    rendering,
+    rendering_names,
+    unlisted,
+    unmatched,
+)
 from tests.deploy.manifests import find, names, pod_of
 from tests.deploy.references import SECRET, documented_keys, used_keys
 from tests.deploy.rule_table import PAGE, page
@@ -119,3 +129,11 @@ def test_the_page_lists_every_rule_and_what_it_catches() -> None:
 
 def test_the_sizes_are_those_of_the_manifests() -> None:
     assert sizes.PAGE.read_text(encoding="utf-8") == sizes.page(), "run .venv/bin/python -m tests.deploy.sizes"
+
+
+def test_every_rule_of_prometheus_is_mounted() -> None:
+    directory = ROOT / "deploy" / "monitoring"
+    named = [name for made in kustomization(directory)["configMapGenerator"] for name in made["files"]]
+    assert sorted(named) == sorted(
+        path.relative_to(directory).as_posix() for path in directory.glob("prometheus/rules/*")
+    )

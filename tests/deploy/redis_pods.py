@@ -1,0 +1,135 @@
+"""Redis and Sentinels as the manifests start them: the shipped scripts and configuration, on loopback ports instead of
+pods' names."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import redis
+
+from tests.deploy.facts import load_yaml
+from tests.deploy.kustomize import BASE
+from tests.servers.valkey import free_port
+
+STOP_S = 10.0
+PASSWORDS = {"redis": 'da\\ta "1"', "sentinel": "of-the-sentinels"}
+"""One with what must be quoted in a configuration."""
+
+PORTS = {"redis": "REDIS_PORT", "sentinel": "SENTINEL_PORT"}
+COUNT = 3
+INFO_PERIOD_MS = 100
+"""How often Sentinels ask who replicates; ten seconds by default."""
+
+
+class RedisPods:
+    """Three of each, all started on entry. A server that is stopped keeps its volume and may be started again.
+    `server` is a real redis-server, with redis-cli beside it."""
+
+    def __init__(self, directory: Path, server: Path) -> None:
+        self._directory = directory
+        self._settings: dict[str, str] = load_yaml(BASE / "redis" / "config.yaml")["data"]
+        self._ports = {kind: [free_port() for _ in range(COUNT)] for kind in PORTS}
+        self._running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
+        (directory / "scripts").mkdir()
+        (directory / "bin").mkdir()
+        for name, text in load_yaml(BASE / "redis" / "scripts.yaml")["data"].items():
+            (directory / "scripts" / name).write_text(text)
+        (directory / "bin" / "redis-server").symlink_to(server)
+        (directory / "bin" / "redis-cli").symlink_to(server.with_name("redis-cli"))
+
+    def __enter__(self) -> Self:
+        for kind in PORTS:
+            for number in range(COUNT):
+                self.start(kind, number)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for started in list(self._running):
+            self.kill(*started)
+
+    def _environment(self, kind: str, number: int) -> dict[str, str]:
+        """What the manifest's container gets, with a directory for the claim."""
+        return {
+            **self._settings,
+            "PATH": f"{self._directory / 'bin'}:{os.environ['PATH']}",
+            "DATA": str(self.volume(kind, number)),
+            "OWN_HOST": "127.0.0.1",
+            "FIRST_MASTER": f"127.0.0.1 {self._ports['redis'][0]}",
+            "CODEFORGE_REDIS_SENTINELS": ",".join(f"127.0.0.1:{port}" for port in self._ports["sentinel"]),
+            "CODEFORGE_REDIS_MASTER_NAME": "codeforge",
+            "SENTINEL_DOWN_AFTER_MS": "500",
+            "REDISCLI_AUTH": PASSWORDS[kind],
+            "SENTINEL_PASSWORD": PASSWORDS["sentinel"],
+            "REDIS_PASSWORD": PASSWORDS["redis"],
+            **{name: str(self._ports[of][number]) for of, name in PORTS.items()},
+        }
+
+    def volume(self, kind: str, number: int) -> Path:
+        """The claim's directory."""
+        directory = self._directory / f"{kind}-{number}"
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def start(self, kind: str, number: int) -> None:
+        """Starts one; it may take a while until it answers."""
+        script = self._directory / "scripts" / f"start-{kind}.sh"
+        with self.log(kind, number).open("ab") as log:
+            self._running[kind, number] = subprocess.Popen(
+                ["bash", script], env=self._environment(kind, number), stdout=log, stderr=log
+            )
+
+    def log(self, kind: str, number: int) -> Path:
+        """What it says."""
+        return self._directory / f"{kind}-{number}.log"
+
+    def kill(self, kind: str, number: int) -> None:
+        """SIGKILL."""
+        process = self._running.pop((kind, number))
+        process.kill()
+        process.wait(STOP_S)
+
+    def lose_volume(self, number: int) -> None:
+        """The claim of a stopped Redis is empty again."""
+        shutil.rmtree(self.volume("redis", number))
+
+    def run(self, script: str, kind: str, number: int) -> int:
+        """Runs another of the scripts, as a probe or a hook does; its exit code."""
+        command = ["bash", self._directory / "scripts" / script, str(self._ports[kind][number])]
+        done = subprocess.run(
+            command, env=self._environment(kind, number), capture_output=True, timeout=60, check=False
+        )
+        return done.returncode
+
+    def client(self, kind: str, number: int) -> "redis.Redis":
+        """A client of one of them."""
+        return redis.Redis(
+            port=self._ports[kind][number], password=PASSWORDS[kind], socket_timeout=STOP_S, decode_responses=True
+        )
+
+    def all_ready(self) -> bool:
+        """Whether every Redis passes its readiness probe."""
+        return all(self.run("ready.sh", "redis", number) == 0 for number in range(COUNT))
+
+    def sentinels_agree(self) -> bool:
+        """Whether every Sentinel knows both replicas and both other Sentinels."""
+        return all(self._knows_all(number) for number in range(COUNT))
+
+    def _knows_all(self, number: int) -> bool:
+        try:
+            with self.client("sentinel", number) as client:
+                client.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", INFO_PERIOD_MS)
+                found = [client.execute_command("SENTINEL", what, "codeforge") for what in ("REPLICAS", "SENTINELS")]
+        except redis.ConnectionError:
+            return False
+        return [len(each) for each in found] == [COUNT - 1, COUNT - 1]
+
+    def master(self) -> int:
+        """Which Redis the first Sentinel holds for the master."""
+        with self.client("sentinel", 0) as client:
+            _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "codeforge")
+        return self._ports["redis"].index(int(port))

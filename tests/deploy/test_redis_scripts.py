@@ -1,0 +1,100 @@
+"""The scripts with which Redis and Sentinel start on Kubernetes, with real servers."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.conftest import REDIS_SERVER
+from tests.contract.conftest import lane_address
+from tests.deploy.redis_pods import COUNT, RedisPods
+
+WAIT_S = 60.0
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Iterator[RedisPods]:
+    """Three Redis and three Sentinels that have found each other."""
+    server = lane_address(REDIS_SERVER, "install redis-server and set it to the path of its binary")
+    with RedisPods(tmp_path, Path(server)) as started:
+        wait(started.all_ready, "replicas that have caught up")
+        wait(started.sentinels_agree, "Sentinels that know each other")
+        yield started
+
+
+def wait(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what}"
+        time.sleep(0.05)
+
+
+def roles(pods: RedisPods) -> list[str]:
+    found = []
+    for number in range(COUNT):
+        with pods.client("redis", number) as client:
+            found.append(client.execute_command("ROLE")[0])
+    return found
+
+
+def holds(pods: RedisPods, number: int, name: str) -> bool:
+    try:
+        with pods.client("redis", number) as client:
+            return client.get(name) is not None
+    except redis.ConnectionError:
+        return False
+
+
+def test_a_master_hands_over_and_its_data_outlive_everybody(pods: RedisPods) -> None:
+    assert pods.master() == 0
+    with pods.client("redis", 0) as client:
+        client.set("before", 1)
+        assert client.wait(COUNT - 1, 5_000) == COUNT - 1
+        config = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "min-replicas-to-write")
+    assert set(config.values()) == {"noeviction", "yes", "everysec", "1"}
+
+    assert pods.run("stop-redis.sh", "redis", 0) == 0
+    second = pods.master()
+    assert second != 0
+    assert roles(pods)[0] == "slave"
+    with pods.client("redis", second) as client:
+        client.set("after", 1)
+        client.wait(1, 5_000)
+
+    for number in range(COUNT):
+        pods.kill("redis", number)
+        pods.kill("sentinel", number)
+    for number in range(COUNT):  # no Sentinel answers yet: each goes by what was last written into its claim
+        pods.start("redis", number)
+    wait(lambda: holds(pods, second, "after"), "master that is back")
+    assert roles(pods).count("master") == 1
+    for number in range(COUNT):
+        pods.start("sentinel", number)
+    wait(lambda: all(holds(pods, number, "after") for number in range(COUNT)), "data on every Redis")
+    wait(pods.sentinels_agree, "Sentinels that know each other again")
+    assert pods.master() == second
+
+
+def test_a_master_that_lost_its_volume_empties_nobody(pods: RedisPods) -> None:
+    with pods.client("redis", 0) as client:
+        client.set("kept", 1)
+        assert client.wait(COUNT - 1, 5_000) == COUNT - 1
+    pods.kill("redis", 0)
+    pods.lose_volume(0)
+    pods.start("redis", 0)
+    wait(lambda: pods.master() != 0 and holds(pods, 0, "kept"), "former master that has copied the new one")
+    assert "waiting for a failover" in pods.log("redis", 0).read_text()
+    assert all(holds(pods, number, "kept") for number in range(COUNT))
+
+
+def test_a_server_is_alive_while_it_is_not_ready(pods: RedisPods) -> None:
+    assert [pods.run("alive.sh", kind, 1) for kind in ("redis", "sentinel")] == [0, 0]
+    for number in range(COUNT):
+        pods.kill("sentinel", number)
+    pods.kill("redis", 0)
+    wait(lambda: pods.run("ready.sh", "redis", 1) != 0, "replica that misses its master")
+    assert pods.run("alive.sh", "redis", 1) == 0
+    pods.kill("redis", 1)
+    assert pods.run("alive.sh", "redis", 1) != 0
