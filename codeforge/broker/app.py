@@ -5,13 +5,13 @@ JSON, no result backend, queues without exchanges, and a message is gone once it
 the reaper rings again; and none of the redeliveries of Celery on Redis can happen to a task that runs.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
 
+from codeforge.broker.events import ThriftyEvents
 from codeforge.broker.queue_order import QUEUE_ORDER
 from codeforge.broker.transport import DoorbellAMQP
 from codeforge.sentinel import is_sentinel, parse_sentinel
@@ -32,7 +32,7 @@ def make_app(settings: Settings, served: Sequence[WorkerType]) -> App:
     mingle are settings here. Command line options still win.
     """
     address, sentinel = _broker(settings.redis_address)
-    app = Celery("codeforge", broker=address, amqp=DoorbellAMQP, set_as_current=False)
+    app = Celery("codeforge", broker=address, amqp=DoorbellAMQP, events=ThriftyEvents, set_as_current=False)
     app.conf.update(
         _messages(served),
         **_worker(settings),
@@ -46,15 +46,10 @@ def make_app(settings: Settings, served: Sequence[WorkerType]) -> App:
 
 
 def use_logging(configure: Callable[[], None]) -> None:
-    """Has a worker call `configure` instead of setting up logs of Celery's own; `--loglevel` is then without effect.
-
-    Celery's two information lines a task are left out: the ledger's events and the metrics say the same.
-    """
+    """Has a worker call `configure` instead of setting up logs of Celery's own; `--loglevel` is then without effect."""
 
     def on_setup_logging(**_: Any) -> None:
         configure()
-        for per_task in ("celery.worker.strategy", "celery.app.trace"):
-            logging.getLogger(per_task).setLevel(logging.WARNING)
 
     signals.setup_logging.connect(on_setup_logging, weak=False)
 

@@ -1,18 +1,15 @@
 """Where app, pool and runtime meet: the app carries one `RuntimeHost`, its tasks run through it, the pool drives it."""
 
+import asyncio
 import concurrent.futures
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from celery import Celery
 
-from codeforge.broker.job import Job
 from codeforge.broker.loop_thread import LoopThread
 from codeforge.broker.runtime import RuntimeFactory, TaskRuntime
 from codeforge.errors import SettingsError
-from codeforge.task import TaskState
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +27,6 @@ class RuntimeHost:
         self._factory = factory
         self._runtime: TaskRuntime | None = None
         self._loop: LoopThread | None = None
-        self._here = threading.local()  # the pool thread's own job
 
     @property
     def running(self) -> bool:
@@ -54,30 +50,19 @@ class RuntimeHost:
             raise
         self._runtime = runtime
 
-    @contextmanager
-    def entered(self, job: Job) -> Iterator[None]:
-        """What `run` is called in: this thread works for `job`."""
-        self._here.job = job
-        try:
-            yield
-        finally:
-            self._here.job = None
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """What the runtime lives on. Raises RuntimeError before `start`."""
+        if self._loop is None:
+            raise RuntimeError("the runtime was not started")
+        return self._loop.loop
 
-    def run(self, task_id: str) -> TaskState | None:
-        """Runs a task on the loop and waits for it; called by a Celery task in a pool thread. Answers what
-        `TaskRuntime.run` did; see `Job.run` for what it raises."""
-        job: Job | None = getattr(self._here, "job", None)
-        if job is None or self._loop is None or self._runtime is None:
+    async def look_at(self, task_id: str) -> str | None:
+        """Has the runtime look at a task; awaited on the loop. Answers the task's state then, None when nobody can
+        tell."""
+        if self._runtime is None:
             raise RuntimeError("tasks of this app run in codeforge.broker.pool:AsyncioPool only")
-        runtime = self._runtime
-        state: TaskState | None = None
-
-        async def work() -> None:
-            nonlocal state
-            state = await runtime.run(task_id)
-
-        job.run(self._loop.loop, work)
-        return state
+        return await self._runtime.run(task_id)
 
     def stop_claiming(self) -> None:
         """Passes the word on, on the loop. May be called in a signal handler: it takes no lock."""

@@ -1,23 +1,23 @@
 """A Celery pool whose tasks are coroutines on one asyncio loop.
 
-Celery's tracer runs unchanged in a pool thread per task, so that its request stack and signals stay those of one task;
-the thread waits while its coroutine runs on the loop. This gives what Celery's own threads pool lacks: soft and hard
-limits, `terminate_job`, and a drain with a deadline.
+Celery's tracer is left out (strategy.py): a task is what `codeforge.broker.tasks` registered, so its coroutine starts
+on the loop as soon as its message is there, and no thread waits for it. The pool gives what Celery's own threads pool
+lacks: soft and hard limits, `terminate_job`, and a drain with a deadline.
 
 Every callback of Celery's is called in the worker's main thread, as its prefork pool does: they change the worker's
-state and use its broker connection. Pool threads and the loop hand them over through a mailbox.
+state and use its broker connection. The loop hands them over through a mailbox.
 """
 
 import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
 
-from billiard.einfo import ExceptionInfo
 from celery import signals
 from celery.concurrency.base import BasePool
 from celery.exceptions import WorkerShutdown
@@ -27,7 +27,6 @@ from celery.worker import state
 from codeforge.broker.host import RuntimeHost, host_of
 from codeforge.broker.job import Callbacks, Job, Limits
 from codeforge.broker.mailbox import Mailbox
-from codeforge.broker.threads import TaskThreads
 from codeforge.errors import CodeForgeError, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -50,8 +49,8 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._host: RuntimeHost = host_of(self.app)
-        self._threads = TaskThreads(self.limit)
-        self._jobs: dict[int, Job] = {}  # by pid; of the main thread
+        self._jobs: dict[int, Job] = {}  # by pid; of the main thread, as the next one
+        self._waiting: deque[Job] = deque()
         self._pids = count(1)
         self._mailbox = Mailbox()
         self._hub: Any = None
@@ -86,22 +85,22 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         *,
-        callback: Callable[[Any], None] | None = None,
-        error_callback: Callable[[ExceptionInfo], None] | None = None,
+        callback: Callable[[Any, BaseException | None, float], None] | None = None,
         accept_callback: Callable[[int, float], None] | None = None,
         timeout_callback: Callable[[bool, float], None] | None = None,
         soft_timeout: float | None = None,
         timeout: float | None = None,
         **_: Any,
     ) -> Job:
-        """Runs Celery's tracer `target` in a pool thread. Limits in seconds, the worker's own where none are given."""
-        callbacks = Callbacks(
-            accept_callback or _ignore, callback or _ignore, error_callback or _ignore, timeout_callback or _ignore
-        )
+        """Runs the coroutine function `target` on the loop. Limits in seconds, the worker's own where none are given;
+        `callback` is called with what it returned, what it raised, and the seconds that it ran."""
+        callbacks = Callbacks(accept_callback or _ignore, callback or _ignore, timeout_callback or _ignore)
         limits = Limits(soft_timeout or self.options.get("soft_timeout"), timeout or self.options.get("timeout"))
-        job = Job(next(self._pids), callbacks, limits, self._mailbox.post)
+        work = partial(target, *args, **(kwargs or {}))
+        job = Job(next(self._pids), work, callbacks, limits, self._mailbox.post, self._over)
         self._jobs[job.pid] = job
-        self._threads.submit(partial(self._trace, job, partial(target, *args, **(kwargs or {}))))
+        self._waiting.append(job)
+        self._start_next()
         return job
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
@@ -141,7 +140,6 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         return {
             **super()._get_info(),
             "processes": [os.getpid()],
-            "threads": len(self._threads),
             "running": len(self._jobs),
             "timeouts": [self.options.get("soft_timeout") or 0, self.options.get("timeout") or 0],
         }
@@ -153,14 +151,15 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         try:
             if self._host.running:
                 self._drain(drain_s)
-            for job in self._jobs.values():
+            if not self._host.running:
+                self._waiting.clear()
+            for job in list(self._jobs.values()):
                 job.terminate() if self._host.running else job.abort()
             self._stop_by = time.monotonic() + STOP_GRACE_S
             self._serve_until(lambda: not self._jobs)
             if self._jobs:
                 logger.error("%d tasks did not end when they were cancelled", len(self._jobs))
             self._host.close()
-            self._threads.stop(STOP_GRACE_S if not self._jobs else 0.0)
         finally:
             signals.worker_shutting_down.disconnect(self._on_shutting_down)
 
@@ -182,24 +181,16 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
             if self._hub is not None:
                 self._hub.fire_timers()
 
-    # In the pool thread
-
-    def _trace(self, job: Job, tracer: Callable[[], Any]) -> None:
-        self._mailbox.post(partial(job.accept, time.monotonic()))
-        try:
-            with self._host.entered(job):
-                outcome = tracer()
-        except BaseException:  # the tracer catches a task's own failures; Celery sorts out what is left
-            report = partial(job.fail, ExceptionInfo())
-        else:
-            report = partial(job.succeed, outcome)
-        self._mailbox.post(partial(self._finish, job, report))
-
     # In the main thread, by the mailbox or a signal
 
-    def _finish(self, job: Job, report: Callable[[], None]) -> None:
-        del self._jobs[job.pid]
-        report()
+    def _start_next(self) -> None:
+        """There are no more messages than slots, but for moments such as a reconnect."""
+        while self._waiting and len(self._jobs) - len(self._waiting) < self.limit:
+            self._waiting.popleft().start(self._host.loop)
+
+    def _over(self, job: Job) -> None:
+        if self._jobs.pop(job.pid, None) is not None:
+            self._start_next()
 
     def _on_shutting_down(self, **_: Any) -> None:
         """SIGTERM, SIGINT or SIGQUIT, in the signal handler: the hub may sleep for a second before it looks."""

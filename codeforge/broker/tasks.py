@@ -1,6 +1,6 @@
 """The Celery tasks: one a worker type, each of which asks the runtime to look at one task id."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from celery import Celery
 
@@ -8,7 +8,7 @@ from codeforge.broker.host import RuntimeHost, attach
 from codeforge.broker.runtime import RuntimeFactory
 from codeforge.worker_types import WorkerType, task_name
 
-REQUEST = "codeforge.broker.request:LedgerRequest"
+STRATEGY = "codeforge.broker.strategy:doorbell"
 
 
 def register(app: Celery, served: Sequence[WorkerType], factory: RuntimeFactory, *, drain_s: float) -> None:
@@ -20,12 +20,4 @@ def register(app: Celery, served: Sequence[WorkerType], factory: RuntimeFactory,
     host = RuntimeHost(factory, drain_s)
     attach(app, host)
     for worker_type in served:
-        app.task(_body(host), name=task_name(worker_type), shared=False, Request=REQUEST)
-
-
-def _body(host: RuntimeHost) -> Callable[[str], str | None]:
-    def look_at(task_id: str) -> str | None:
-        state = host.run(task_id)
-        return None if state is None else state.value
-
-    return look_at
+        app.task(host.look_at, name=task_name(worker_type), shared=False, Strategy=STRATEGY)

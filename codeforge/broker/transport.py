@@ -15,6 +15,7 @@ from celery.app.amqp import AMQP
 from celery.worker import state
 from kombu.connection import Connection
 from kombu.transport import redis as kombu_redis
+from kombu.utils.json import dumps
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,10 @@ class _ManyAtOnce:
     never more than `MOST`.
 
     kombu's names speak of BRPOP: its poller calls `_brpop_start` and, when the answer is there, `_brpop_read`.
+    `receivers` is how many heard what was broadcast last, as the server counts them.
     """
+
+    receivers = 0
 
     def _brpop_start(self: Any, timeout: float | None = None) -> None:
         queues = self._queue_cycle.consume(len(self.active_queues))
@@ -71,6 +75,11 @@ class _ManyAtOnce:
             logger.error("dropped a message in %s that is no JSON", queue)
         else:
             self.connection._deliver(envelope, queue)
+
+    def _put_fanout(self: Any, exchange: str, message: Any, routing_key: str, **_: Any) -> None:
+        with self.conn_or_acquire() as client:
+            topics, payload = self._get_publish_topics(exchange, routing_key), dumps(message)  # type: ignore[no-untyped-call]  # see above
+            self.receivers = sum(client.publish(topic, payload) for topic in topics)
 
     def _free(self: Any) -> int:
         slots: int = self.qos.prefetch_count  # with the multiplier 1 it is the pool's size

@@ -1,6 +1,7 @@
 """A monitor of Celery's events."""
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -12,20 +13,26 @@ from tests.servers.celery_worker import wait_until
 class Events:
     """What a monitor such as Flower hears, from a listener on."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, wake: Callable[[], object] = lambda: None) -> None:
+        """`wake` makes somebody send a heartbeat; workers do so by themselves."""
         self._app = app
+        self._wake = wake
         self._seen: list[dict[str, Any]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen)
 
     def __enter__(self) -> "Events":
         self._thread.start()
-        wait_until(lambda: any(event["type"] == "worker-heartbeat" for event in self._seen), "a heartbeat event")
+        wait_until(self._hears, "a heartbeat event")
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(5)
+
+    def _hears(self) -> bool:
+        self._wake()
+        return any(event["type"] == "worker-heartbeat" for event in self._seen)
 
     def of(self, task_id: str) -> list[str]:
         """The events of a task, in order."""
