@@ -54,10 +54,6 @@ check: $(STAMP) ## Lint, formatting, types, import layers, house rules, manifest
 faults: $(STAMP) ## Run the fault suite (ARGS=--short for a few minutes of it)
 	$(BIN)/python -m tests.faults $(ARGS)
 
-.PHONY: soak
-soak: $(STAMP) ## Twenty minutes of load, with kills, watched by a real Prometheus (ARGS='--minutes 2')
-	$(BIN)/python -m tests.soak $(ARGS)
-
 .PHONY: bench
 bench: $(STAMP) $(BENCH_STAMP) ## Run the benchmarks beside their peers (ONLY=frontdoor: one piece; QUICK=1: does all work?)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS) $(ONLY)
