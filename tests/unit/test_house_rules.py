@@ -112,3 +112,9 @@ def test_decision_records_name_the_checks_that_keep_them_true(record: Path) -> N
     checks = re.findall(r"`((?:tests|codeforge|workers|deploy|bench)/[\w./-]+)`", text.partition("## Kept true by")[2])
     assert checks
     assert [check for check in checks if not (ROOT / check).exists()] == []
+
+
+def test_decision_records_have_numbers_of_their_own() -> None:
+    numbers = [int(record.stem.partition("-")[0]) for record in records()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [record.name for record in records() if not record.read_text().startswith(f"# {int(record.stem[:4])}. ")] == []
