@@ -179,6 +179,7 @@ BREAKS = (
     Break(scaling.formulas, "ScaledObject", SCRAPE, "spec.advanced.scalingModifiers.formula", "queued", "formula"),
     Break(scaling.formulas, "ScaledObject", SCRAPE, "spec.advanced.scalingModifiers.target", "2.5", "whole number"),
     Break(scaling.formulas, "ScaledObject", SCRAPE, "spec.fallback", None, "no fallback"),
+    Break(scaling.formulas, "ScaledObject", SCRAPE, "spec.fallback.behavior", "static", "scales in while Redis"),
     Break(scaling.formulas, "ScaledObject", SCRAPE, "metadata.name", "a" * 55, "longer than 54"),
     Break(scaling.formulas, "ScaledObject", SCRAPE, "spec.minReplicaCount", 21, "above maxReplicaCount"),
     Break(

@@ -95,6 +95,8 @@ def formulas(stack: Stack) -> Iterator[str]:
             yield f"{where}: the target is no whole number"
         if "fallback" not in scaled["spec"]:
             yield f"{where}: no fallback for when Redis cannot be asked"
+        elif scaled["spec"]["fallback"].get("behavior") != "currentReplicasIfHigher":
+            yield f"{where}: scales in while Redis cannot be asked, and no task can be handed back"
         if len(scaled["metadata"]["name"]) > MAX_NAME:
             yield f"{where}: the name is longer than {MAX_NAME}"
         if scaled["spec"]["minReplicaCount"] > scaled["spec"]["maxReplicaCount"]:

@@ -13,6 +13,13 @@ from tests.deploy.manifests import Resource, title
 
 KUBERNETES = "1.32"
 KEDA_GROUP = "keda.sh/v1alpha1"
+LATER = {
+    "Fallback": {
+        "behavior": {"enum": ["static", "currentReplicas", "currentReplicasIfHigher", "currentReplicasIfLower"]}
+    }
+}
+"""Fields of KEDA 2.17, which is newer than the models (keda.sh, "ScaledObject specification")."""
+
 OPEN_OBJECTS = {"FieldsV1"}
 """Definitions that may hold anything."""
 
@@ -54,6 +61,9 @@ def _first_fault(resource: Resource, validator: Draft202012Validator) -> str | N
 @cache
 def _keda_validator(model: Any) -> Draft202012Validator:
     schema = model.model_json_schema(by_alias=True)
+    for name, properties in LATER.items():
+        if name in schema["$defs"]:
+            schema["$defs"][name]["properties"] |= properties
     for name, definition in [("", schema), *schema["$defs"].items()]:
         if definition.get("type") == "object" and name not in OPEN_OBJECTS and "properties" in definition:
             definition["additionalProperties"] = False
