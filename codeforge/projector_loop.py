@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -21,8 +22,13 @@ from codeforge.tracing import Attributes, Kind
 log = logger(__name__)
 
 OWNERSHIP_S = 15.0
-MAX_ENTRIES = 100
-MAX_BYTES = 16 * 1024 * 1024
+MAX_ENTRIES = 400
+MAX_BYTES = 8 * 1024 * 1024
+"""Of a batch; two are in memory, one being written and the next one."""
+
+TURN_S = 1.0
+"""For how long batches follow each other before the partitions are shared anew among the projectors that live then."""
+
 WAIT_S = 2.0
 
 SYSTEMS = {"graph": "neo4j", "vectors": "qdrant"}
@@ -51,21 +57,42 @@ class ProjectorLoop:
         self._prepared = False
 
     async def turn(self) -> None:
-        """Projects one batch, or waits for one. Raises Unavailable; the entries then stay where they are."""
+        """Projects what is there, or waits for something. Raises Unavailable; the entries then stay where they are."""
         partitions = await self._outbox.acquire(self._owner, OWNERSHIP_S)
         if not partitions:
             await self._background.pause(WAIT_S)
             return
-        entries = await self._outbox.read(partitions, MAX_ENTRIES, MAX_BYTES)
+        entries = await self._read(partitions)
         if not entries:
             await self._outbox.wait(partitions, WAIT_S)
             return
+        keeper = asyncio.create_task(self._keep_ownership())
         try:
             await self._prepare()
-            await self._project(entries)
+            await self._drain(partitions, entries)
         except (GraphUnavailable, VectorsUnavailable, EmbeddingsUnavailable) as error:
             await self._ledger.add_counters({f"store_errors:{STORES[type(error)]}": 1})
             raise
+        finally:
+            keeper.cancel()
+
+    async def _drain(self, partitions: Sequence[int], entries: Sequence[OutboxEntry]) -> None:
+        """Writes batch after batch; the next one is read while the stores are at work."""
+        until = time.monotonic() + TURN_S
+        while entries:
+            more = time.monotonic() < until and not self._background.stopping.is_set()
+            following = asyncio.create_task(self._read(partitions, behind=entries)) if more else None
+            try:
+                await self._project(entries)
+            except BaseException:
+                if following is not None:
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
+                raise
+            entries = await following if following is not None else ()
+
+    async def _read(self, partitions: Sequence[int], behind: Sequence[OutboxEntry] = ()) -> Sequence[OutboxEntry]:
+        return await self._outbox.read(partitions, MAX_ENTRIES, MAX_BYTES, behind)
 
     async def _prepare(self) -> None:
         """Constraints and collection come before the first write (a MERGE without a constraint makes duplicates)."""
@@ -79,11 +106,7 @@ class ProjectorLoop:
         if not batch:
             await self._outbox.settle(entries, {})
             return
-        keeper = asyncio.create_task(self._keep_ownership())
-        try:
-            report = await self._projector.project(batch)
-        finally:
-            keeper.cancel()
+        report = await self._projector.project(batch)
         rejected = dict(report.rejected)
         for task_id, reason in rejected.items():
             log.error("row_rejected", task_id=task_id, reason=reason)
@@ -92,7 +115,7 @@ class ProjectorLoop:
         _trace(report, [task for task, _ in batch])
 
     async def _keep_ownership(self) -> None:
-        """A large batch may take longer than the ownership lasts. Losing it is harmless (writes are idempotent), but
+        """Batches may take longer than the ownership lasts. Losing it is harmless (writes are idempotent), but
         two writers of one row cost both of them retries."""
         while True:
             await asyncio.sleep(OWNERSHIP_S / 3)

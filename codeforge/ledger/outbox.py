@@ -5,6 +5,7 @@ are read from the head and removed only when both stores have them, so a project
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
@@ -13,11 +14,26 @@ from codeforge.ledger import keys
 from codeforge.ledger.pipelining import Argument
 from codeforge.ledger.port import OutboxEntry
 from codeforge.ledger.retention import Retention
-from codeforge.ledger.rows import RESULT_FIELDS, call_of, from_values, task_of
+from codeforge.ledger.rows import call_of, task_of
 from codeforge.ledger.scripts import Scripts, answer
 
 MAX_CALLS = 1_000
 """Model calls of one task that are projected."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """An entry without its task; `size` are the bytes of the task's input and result."""
+
+    partition: int
+    entry_id: str
+    task_id: str
+    fence: int
+    size: int
+
+    @property
+    def position(self) -> tuple[int, int]:
+        return stream_position(self.entry_id)
 
 
 class RedisOutbox:
@@ -43,42 +59,52 @@ class RedisOutbox:
         """See `Outbox.release`."""
         await self._scripts.run("release", [owner, self._partitions])
 
-    async def read(self, partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
+    async def read(
+        self, partitions: Sequence[int], max_entries: int, max_bytes: int, behind: Sequence[OutboxEntry] = ()
+    ) -> Sequence[OutboxEntry]:
         """See `Outbox.read`."""
-        heads = [head for partition in partitions for head in await self._heads(partition, max_entries)]
-        heads = sorted(heads, key=lambda head: stream_position(head[1]))[:max_entries]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for _, _, task_id, _ in heads:
-                pipe.hstrlen(keys.task(task_id), "result")
-                pipe.hstrlen(keys.task(task_id), "input")
-            sizes = await answer(pipe.execute()) if heads else []
+        heads = sorted(await self._heads(partitions, max_entries, behind), key=lambda head: head.position)
         taken, size = 0, 0
-        while taken < len(heads) and (taken == 0 or size < max_bytes):
-            size += sizes[2 * taken] + sizes[2 * taken + 1]
+        while taken < min(len(heads), max_entries) and (taken == 0 or size < max_bytes):
+            size += heads[taken].size
             taken += 1
         return await self._entries(heads[:taken])
 
-    async def _heads(self, partition: int, count: int) -> Sequence[tuple[int, str, str, int]]:
-        entries = await answer(self._redis.xrange(keys.outbox(partition), count=count))
+    async def _heads(self, partitions: Sequence[int], count: int, behind: Sequence[OutboxEntry]) -> list[_Head]:
+        last = {entry.partition: entry.entry_id for entry in behind}  # they are in order
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for number in partitions:
+                pipe.xrange(keys.outbox(number), min=f"({last[number]}" if number in last else "-", count=count)
+            replies = await answer(pipe.execute())
         return [
-            (partition, entry_id.decode(), fields[b"id"].decode(), int(fields[b"fence"]))
+            _Head(
+                number,
+                entry_id.decode(),
+                fields[b"id"].decode(),
+                int(fields[b"fence"]),
+                int(fields.get(b"bytes", b"0")),
+            )
+            for number, entries in zip(partitions, replies, strict=True)
             for entry_id, fields in entries
         ]
 
-    async def _entries(self, heads: Sequence[tuple[int, str, str, int]]) -> Sequence[OutboxEntry]:
+    async def _entries(self, heads: Sequence[_Head]) -> Sequence[OutboxEntry]:
+        if not heads:
+            return []
         async with self._redis.pipeline(transaction=False) as pipe:
-            for _, _, task_id, _ in heads:
-                pipe.hmget(keys.task(task_id), list(RESULT_FIELDS))
-                pipe.lrange(keys.calls(task_id), 0, MAX_CALLS - 1)
-            replies = await answer(pipe.execute()) if heads else []
+            for head in heads:
+                # The whole row: to send the names of all fields took more of a processor than the few others do.
+                pipe.hgetall(keys.task(head.task_id))
+                pipe.lrange(keys.calls(head.task_id), 0, MAX_CALLS - 1)
+            replies = await answer(pipe.execute())
         entries = []
-        for index, (partition, entry_id, task_id, fence) in enumerate(heads):
-            row = from_values(RESULT_FIELDS, replies[2 * index])
+        for index, head in enumerate(heads):
+            row = {name.decode(): value for name, value in replies[2 * index].items()}
             task = task_of(row) if "id" in row else None
             # A replay has moved the task on: what this entry spoke of is no longer its outcome.
-            current = task if task is not None and task.state.terminal and task.fence == fence else None
+            current = task if task is not None and task.state.terminal and task.fence == head.fence else None
             calls = [call_of(text) for text in replies[2 * index + 1]]
-            entries.append(OutboxEntry(partition, entry_id, task_id, fence, current, calls))
+            entries.append(OutboxEntry(head.partition, head.entry_id, head.task_id, head.fence, current, calls))
         return entries
 
     async def wait(self, partitions: Sequence[int], timeout_s: float) -> None:

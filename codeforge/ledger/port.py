@@ -327,8 +327,11 @@ class Outbox(Protocol):
         """Gives up all of the owner's partitions."""
         ...
 
-    async def read(self, partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
-        """The oldest entries with their tasks, about `max_bytes` of results at most but one entry at least."""
+    async def read(
+        self, partitions: Sequence[int], max_entries: int, max_bytes: int, behind: Sequence[OutboxEntry] = ()
+    ) -> Sequence[OutboxEntry]:
+        """The oldest entries with their tasks, about `max_bytes` of results at most but one entry at least; only those
+        that follow the entries `behind`, an earlier read of the same partitions, in each partition."""
         ...
 
     async def wait(self, partitions: Sequence[int], timeout_s: float) -> None:

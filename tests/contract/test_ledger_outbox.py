@@ -54,7 +54,11 @@ async def test_oldest_entries_come_first_whatever_their_partition(cf: LedgerEngi
     ids = [tuple(int(part) for part in entry.entry_id.split("-")) for entry in entries]
     assert len(ids) == 8
     assert [moment for moment, _ in ids] == sorted(moment for moment, _ in ids)
-    assert await cf.outbox.read([0, 1], 3, 1 << 20) == entries[:3]
+    first = await cf.outbox.read([0, 1], 3, 1 << 20)
+    assert first == entries[:3]
+    # And the next ones behind them, while those are still there
+    assert await cf.outbox.read([0, 1], 3, 1 << 20, behind=first) == entries[3:6]
+    assert await cf.outbox.read([0, 1], 3, 1 << 20, behind=entries) == []
 
 
 async def test_entry_whose_task_expired_is_settled_without_it(cf: LedgerEngine) -> None:

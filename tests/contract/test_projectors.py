@@ -74,6 +74,7 @@ class Process:
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codeforge.projector_loop.WAIT_S", 0.005)
     monkeypatch.setattr("codeforge.projector_loop.MAX_ENTRIES", 5)
+    monkeypatch.setattr("codeforge.projector_loop.TURN_S", 0.01)
 
 
 async def finished(cf: LedgerEngine, count: int, outcome: Outcome = RESULT) -> list[str]:
@@ -138,8 +139,10 @@ async def test_a_backlog_is_read_in_bounded_batches_and_drains_when_the_store_is
     batches: list[Sequence[OutboxEntry]] = []
     read = cf.outbox.read
 
-    async def watched(partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
-        entries = await read(partitions, max_entries, max_bytes)
+    async def watched(
+        partitions: Sequence[int], max_entries: int, max_bytes: int, behind: Sequence[OutboxEntry] = ()
+    ) -> Sequence[OutboxEntry]:
+        entries = await read(partitions, max_entries, max_bytes, behind)
         batches.append(entries)
         return entries
 

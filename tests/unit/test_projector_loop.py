@@ -119,6 +119,44 @@ async def test_batch_is_stored_settled_and_counted(stage: Stage) -> None:
     assert stores == {"graph", "vectors", "embeddings"}
 
 
+async def test_batches_follow_each_other_in_one_turn_and_each_is_settled(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeforge.projector_loop.MAX_ENTRIES", 2)
+    ids = await stage.finished(5)
+    await stage.loop.turn()
+    assert [await stage.stored(task_id) for task_id in ids] == [True] * 5
+    assert (stage.ledger.counters["batch:count"], stage.ledger.counters["batch:tasks"]) == (3, 5)
+
+
+async def test_batches_before_the_one_that_fails_stay_settled(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.projector_loop.MAX_ENTRIES", 2)
+    await stage.finished(5)
+    writes = 0
+    write = stage.graph.write
+
+    async def failing(batch: GraphBatch) -> None:
+        nonlocal writes
+        writes += 1
+        stage.graph.down = writes == 2
+        await write(batch)
+
+    monkeypatch.setattr(stage.graph, "write", failing)
+    with pytest.raises(GraphUnavailable):
+        await stage.loop.turn()
+    assert stage.waiting == 3
+    await stage.loop.turn()
+    assert (stage.waiting, stage.ledger.counters["batch:tasks"]) == (0, 5)
+
+
+async def test_partitions_are_shared_anew_when_the_turn_is_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.projector_loop.MAX_ENTRIES", 2)
+    monkeypatch.setattr("codeforge.projector_loop.TURN_S", 0.0)
+    await stage.finished(5)
+    await stage.loop.turn()
+    assert stage.waiting == 3
+
+
 async def test_stores_are_prepared_once_before_the_first_write(stage: Stage) -> None:
     await stage.loop.turn()
     assert stage.graph.prepared == 0  # there was nothing to write

@@ -47,11 +47,19 @@ class MemoryOutbox(MemoryState):
         for number in range(len(self.outbox)):
             self._let_go(f"outbox:{number}", owner)
 
-    async def read(self, partitions: Sequence[int], max_entries: int, max_bytes: int) -> Sequence[OutboxEntry]:
+    async def read(
+        self, partitions: Sequence[int], max_entries: int, max_bytes: int, behind: Sequence[OutboxEntry] = ()
+    ) -> Sequence[OutboxEntry]:
         """See `Outbox.read`."""
         await self._reached()
+        last = {entry.partition: stream_position(entry.entry_id) for entry in behind}
         heads = sorted(
-            ((number, entry) for number in partitions for entry in self.outbox[number]),
+            (
+                (number, entry)
+                for number in partitions
+                for entry in self.outbox[number]
+                if number not in last or stream_position(entry.entry_id) > last[number]
+            ),
             key=lambda head: stream_position(head[1].entry_id),
         )
         found: list[OutboxEntry] = []
