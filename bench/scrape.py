@@ -15,7 +15,6 @@ from bench.engines import running_valkey
 from bench.processes import KEPT, ROOT, Processes
 from bench.scale import Scale
 from bench.turns import Turns
-from tests.servers.valkey import free_port
 
 NAME = "scrape"
 OURS = "CodeForge"
@@ -59,9 +58,9 @@ def _run(contender: Contender, scale: Scale) -> Mapping[str, float]:
         running_valkey(Path(directory)) as valkey,
         Processes(Path(directory)) as processes,
     ):
-        ports = [free_port() for _ in range(HOSTS)]
-        processes.start("hosts", "bench.site_server", *map(str, ports))
+        processes.start("hosts", "bench.site_server", str(HOSTS))
         processes.wait_output("hosts", "serving")
+        ports = [int(word) for word in processes.output("hosts").split() if word.isdigit()]
         urls = [f"http://127.0.0.1:{port}/{number}" for port in ports for number in range(scale.pages // HOSTS)]
         settings = {"CODEFORGE_REDIS_URL": valkey.url, "CODEFORGE_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}
         took_s = _fetched(contender, urls, settings if contender.own_ledger else {})

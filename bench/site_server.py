@@ -1,7 +1,7 @@
 """Ten hosts of one site on loopback, an event loop for all: each page takes its time, and each host keeps a log.
 
-`python -m bench.site_server PORT...` serves an article at any path of each port. `/log` answers what the host saw: JSON
-with `requests` and `most_at_once`, and forgets it. A plain asyncio protocol, so that serving costs little.
+`python -m bench.site_server HOSTS` takes so many free ports, prints them, and serves an article at any path of each.
+`/log` answers what the host saw, as JSON with `requests` and `most_at_once`, and forgets it.
 """
 
 import asyncio
@@ -30,9 +30,11 @@ class Host:
 
     def __init__(self) -> None:
         self._log = Log()
+        self._connections: set[asyncio.Task[None] | None] = set()  # the loop's own references to them are weak
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, request after request."""
+        self._connections.add(asyncio.current_task())
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 path = head.split(b" ", 2)[1].decode()
@@ -41,6 +43,7 @@ class Host:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self._connections.discard(asyncio.current_task())
             writer.close()
 
     async def _answer(self, path: str) -> bytes:
@@ -72,13 +75,12 @@ def _response(body: bytes, kind: str) -> bytes:
     return (f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
 
 
-async def main(ports: list[int]) -> None:
+async def main(hosts: int) -> None:
     """Serves until it is ended."""
-    for port in ports:
-        await asyncio.start_server(Host().serve, "127.0.0.1", port, backlog=512)
-    print("serving", flush=True)
+    servers = [await asyncio.start_server(Host().serve, "127.0.0.1", 0, backlog=512) for _ in range(hosts)]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), "serving", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(main([int(port) for port in sys.argv[1:]]))
+    asyncio.run(main(int(sys.argv[1])))

@@ -305,7 +305,7 @@ class FetchError(TaskError):
     """One URL could not be had. Codes: `blocked_address`, `dns_failed`, `connect_failed`, `tls_failed`, `timeout`,
     `http_401`, `http_403`, `http_429`, `http_503`, `http_status` (any other status), `challenge`, `too_many_redirects`,
     `redirect_loop`, `too_large`, `unsupported_content_type`, `invalid_url`, `bad_response`, `robots_disallowed`,
-    `robots_unreachable`, `host_busy`, `render_not_configured`, `render_limit`, `render_failed`, `render_refused`,
+    `host_busy`, `render_not_configured`, `render_limit`, `render_failed`, `render_refused`,
     `render_rate_limited`."""
 
     code = "connect_failed"

@@ -44,6 +44,10 @@ class RedisPages:
         answer = await self._scripts.run("open_page", [page, holder, since_ms, age_ms, lease_ms])
         return answer[0].decode(), answer[1] if len(answer) > 1 else None
 
+    async def renew(self, page: str, holder: str, *, lease_ms: int) -> None:
+        """See `PageCache.renew`."""
+        await self._scripts.run("renew_page", [page, holder, lease_ms])
+
     async def keep(self, page: str, holder: str, value: bytes, *, keep_ms: int, fresh_ms: int) -> None:
         """See `PageCache.keep`."""
         await self._scripts.run("keep_page", [page, holder, value, keep_ms, fresh_ms, self._max_bytes])

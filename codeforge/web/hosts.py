@@ -53,7 +53,7 @@ class HostLimits:
     at_once: int = 8
     rate: float = 0.0
     burst: int = 10
-    wait_s: float = 120.0
+    wait_s: float = 300.0
     lease_s: float = 60.0
     pause_s: float = 0.5
     longest_pause_s: float = 600.0

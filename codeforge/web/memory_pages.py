@@ -32,6 +32,9 @@ class MemoryPages:
             return "wait", None
         return "fetch", None if found is None else found.value
 
+    async def renew(self, page: str, holder: str, *, lease_ms: int) -> None:
+        """See `PageCache.renew`."""
+
     async def keep(self, page: str, holder: str, value: bytes, *, keep_ms: int, fresh_ms: int) -> None:
         """See `PageCache.keep`."""
         if self.holders.get(page) == holder:

@@ -111,7 +111,6 @@ class Robots:
 
 
 def _unreachable(failure: FetchError) -> FetchError:
-    """A site that cannot be asked forbids everything (RFC 9309, 2.3.1.4); where no page could be had either, the reason
-    is told as it is."""
-    code = failure.code if not failure.code.startswith("http_") else "robots_unreachable"
-    return FetchError(f"robots.txt: {failure.message}", code=code, url=failure.url, retryable=failure.retryable)
+    """A site that cannot be asked forbids everything (RFC 9309, 2.3.1.4); the code tells what is the matter with it."""
+    message = f"robots.txt: {failure.message}"
+    return FetchError(message, code=failure.code, url=failure.url, retryable=failure.retryable)

@@ -45,6 +45,10 @@ class PageCache(Protocol):
         `lease_ms`; `("wait", None)` for the others. Raises LedgerUnavailable."""
         ...
 
+    async def renew(self, page: str, holder: str, *, lease_ms: int) -> None:
+        """Renews the holder's right, if it has it still. Raises LedgerUnavailable."""
+        ...
+
     async def keep(self, page: str, holder: str, value: bytes, *, keep_ms: int, fresh_ms: int) -> None:
         """Keeps the value, which is fresh by itself for `fresh_ms`, and ends the holder's right; no value only does the
         latter. Raises LedgerUnavailable."""
@@ -59,13 +63,13 @@ class PageCache(Protocol):
 class SharingLimits:
     """Times in seconds. A page is shared for `age_s`, and kept for `keep_s` to be asked for again; failures that no try
     can help for `failure_s`, others for `trouble_s`. Who fetches a page and says nothing of it for `lease_s` is taken
-    for dead."""
+    for dead; who is at it says so."""
 
     age_s: float = 2.0
     keep_s: float = 86_400.0
     failure_s: float = 60.0
     trouble_s: float = 2.0
-    lease_s: float = 60.0
+    lease_s: float = 30.0
 
 
 class KeptFailure(ResultModel):
@@ -173,6 +177,7 @@ class SharedPages:
 
     async def _fetched(self, key: str, holder: str, url: str, older: KeptPage | None, fetch: Fetch) -> Page:
         limits = self._limits
+        at_it = asyncio.create_task(self._at_it(key, holder))
         try:
             got = await fetch(older if older is not None and older.page is not None else None)
         except FetchError as error:
@@ -184,9 +189,20 @@ class SharedPages:
         except BaseException:
             await asyncio.shield(self._keep(key, holder, None, 0.0, 0.0))
             raise
+        finally:
+            at_it.cancel()
         kept = KeptPage(page=got.page, validators=got.validators) if got.keep else None
         await self._keep(key, holder, kept, limits.keep_s, min(got.fresh_s, limits.keep_s))
         return got.page
+
+    async def _at_it(self, key: str, holder: str) -> None:
+        """Renews the holder's lease, while the page waits for its host or is under way."""
+        while True:
+            await asyncio.sleep(self._limits.lease_s / 3)
+            try:
+                await self._cache.renew(key, holder, lease_ms=int(1_000 * self._limits.lease_s))
+            except LedgerUnavailable as error:
+                log.warning("page_lease_not_renewed", code=error.code)
 
     async def _keep(self, key: str, holder: str, kept: KeptPage | None, keep_s: float, fresh_s: float) -> None:
         value = b"" if kept is None else zlib.compress(kept.model_dump_json().encode(), _LEVEL)

@@ -207,7 +207,3 @@ def test_outcome(path: str, outcomes: Outcomes, site: Site) -> None:
         assert (found.method, found.url) == (row.method, site.url(path))
         assert row.title in (None, found.title)
     assert row.hits in (None, site.hits[path])
-
-
-def test_robots_txt_is_asked_for_once_by_each_fetcher(outcomes: Outcomes, site: Site) -> None:
-    assert site.hits["/robots.txt"] == 1 + len(PAUSING | SLOW)

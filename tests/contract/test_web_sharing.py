@@ -110,6 +110,22 @@ async def test_who_finds_nothing_leaves_the_fetch_to_another(pages: PageCache) -
     assert await opened(pages, "b") == ("fetch", None)
 
 
+async def test_who_is_at_it_for_long_says_so(ledger_server: ValkeyServer) -> None:
+    cache = RedisPages(connect(ledger_server.url, max_connections=1), 1_000)
+    try:
+        await cache.open("p", "a", since_ms=0, age_ms=0, lease_ms=100)
+        await cache.renew("p", "b", lease_ms=1)
+        await cache.renew("p", "a", lease_ms=60_000)
+        await asyncio.sleep(0.15)
+        assert await opened(cache, "b") == ("wait", None)
+        await cache.renew("p", "a", lease_ms=1)
+        async with asyncio.timeout(5):
+            while await opened(cache, "b") != ("fetch", None):  # noqa: ASYNC110  # the server's clock
+                await asyncio.sleep(0.01)
+    finally:
+        await cache.close()
+
+
 async def test_a_page_that_calls_itself_fresh_serves_all(pages: PageCache) -> None:
     await opened(pages, "a")
     await pages.keep("p", "a", b"text", keep_ms=60_000, fresh_ms=60_000)

@@ -20,7 +20,8 @@ def respond(handler: Handler) -> None:
     """Answers any path; `/redirect/N` takes N hops to `/bread`, `/status/N` answers with that status."""
     prefix, _, number = handler.page.rpartition("/")
     if handler.page in handler.server.pages:
-        handler.answer(handler.server.pages[handler.page])
+        page = handler.server.pages[handler.page]
+        handler.answer(page, content_type=HTML if page.startswith("<") else "text/plain")
     elif prefix == "/redirect":
         handler.redirect(f"/redirect/{int(number) - 1}" if int(number) > 1 else "/bread")
     elif prefix == "/status":

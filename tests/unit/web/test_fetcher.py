@@ -137,6 +137,14 @@ def test_status_messages_tell_status_and_wait(site: Site) -> None:
     assert failure(site.url("/busy")).message == "the server answered 429 Too Many Requests and asks to wait for 7 s"
 
 
+def test_a_page_that_no_step_of_the_journal_could_hold_fails_alone(site: Site) -> None:
+    site.pages["/quotes"] = '"' * 2_097_140  # two characters each in JSON
+    try:
+        assert failure(site.url("/quotes")).code == "too_large"
+    finally:
+        site.pages.clear()
+
+
 @pytest.mark.parametrize("path", ["/unavailable-once", "/drop-once"])
 def test_a_passing_fault_is_tried_once_more(site: Site, path: str) -> None:
     assert fetch(site.url(path)).title == "Baking sourdough bread"

@@ -85,7 +85,7 @@ def test_a_redirect_keeps_to_the_rules_of_where_it_leads(site: Site) -> None:
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(None, "page"), ("403", "page"), ("410", "page"), ("500", "robots_unreachable"), ("429", "robots_unreachable")],
+    [(None, "page"), ("403", "page"), ("410", "page"), ("500", "http_status"), ("429", "http_429")],
 )
 def test_a_robots_txt_that_is_not_there_allows_all_and_one_in_trouble_forbids(
     site: Site, status: str | None, expected: str
