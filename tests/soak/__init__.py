@@ -1,0 +1,1 @@
+"""The soak: a whole stack under a steady load, watched from outside."""
