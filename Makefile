@@ -48,7 +48,7 @@ check: $(STAMP) ## Lint, formatting, types, import layers, house rules, manifest
 	$(BIN)/lint-imports
 	$(BIN)/hadolint --failure-threshold style Dockerfile.api Dockerfile.worker
 	$(BIN)/python -m pytest -q tests/unit/test_house_rules.py tests/deploy/test_manifests.py \
-	  tests/deploy/test_monitoring.py
+	  tests/deploy/test_monitoring.py tests/deploy/test_dashboards.py
 
 .PHONY: faults
 faults: $(STAMP) ## Run the fault suite (ARGS=--short for a few minutes of it)

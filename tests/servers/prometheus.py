@@ -75,6 +75,11 @@ class Prometheus:
         """The names of the alerts that fire."""
         return {alert["labels"]["alertname"] for alert in self._get("alerts")["alerts"] if alert["state"] == "firing"}
 
+    def broken_rules(self) -> list[str]:
+        """What rules say that could not be evaluated."""
+        groups = self._get("rules")["groups"]
+        return [rule["lastError"] for group in groups for rule in group["rules"] if rule["health"] == "err"]
+
     def _get(self, what: str, **parameters: str) -> Any:
         answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, trust_env=False, timeout=10.0)
         assert answer.status_code == 200, answer.text
