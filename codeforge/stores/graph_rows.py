@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from codeforge.errors import RowRejected
@@ -89,32 +90,35 @@ def _check_end(end: tuple[str, str]) -> None:
 
 def _checked_props(name: str, props: Mapping[str, Scalar], *, reserved: str | None = None) -> Row:
     for key, value in props.items():
-        if key == reserved or not _PROPERTY.fullmatch(key):
+        if key == reserved or not _is_name(key):
             raise RowRejected(f"{name}: {key[:64]!r} is no name for a property")
         if not _is_storable(value):
             raise RowRejected(f"{name}: a value that cannot be stored in {key}")
     # A plain str for an enum's member, a list for a tuple: what the stores give back again.
-    return {key: list(value) if isinstance(value, list | tuple) else value for key, value in props.items()}
+    return {key: list(value) if isinstance(value, (list, tuple)) else value for key, value in props.items()}
+
+
+@lru_cache(maxsize=1_000)
+def _is_name(key: str) -> bool:
+    return _PROPERTY.fullmatch(key) is not None
 
 
 def _is_storable(value: object) -> bool:
-    match value:
-        case None | bool():
-            return True
-        case int():
-            return value in _INT64
-        case float():
-            return math.isfinite(value)
-        case str():
-            return _is_text(value)
-        case list() | tuple():
-            return all(isinstance(item, str) and _is_text(item) for item in value)
-        case _:
-            return False
+    if value is None or isinstance(value, bool):
+        return True
+    if isinstance(value, str):
+        return _is_text(value)
+    if isinstance(value, int):
+        return value in _INT64
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, (list, tuple)) and all(isinstance(item, str) and _is_text(item) for item in value)
 
 
 def _is_text(text: str) -> bool:
     """Whether it can be sent: JSON may hold lone surrogates, UTF-8 may not."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -5,8 +5,10 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from codeforge.identity import is_task_id, new_task_id
+from codeforge.identity import NAMESPACE, is_task_id, new_task_id, stable_id
 
 
 def test_id_is_a_uuid_of_version_7_with_the_time_of_now() -> None:
@@ -47,3 +49,9 @@ def test_ids_keep_growing_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPat
 def test_other_spellings_are_no_ids(text: str) -> None:
     assert not is_task_id(text)
     assert is_task_id(new_task_id())
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_stable_id_is_a_uuid_of_version_5(parts: list[str]) -> None:
+    name = "\x1f".join([",".join(str(len(part)) for part in parts), *parts])
+    assert stable_id(*parts) == str(uuid.uuid5(NAMESPACE, name))
