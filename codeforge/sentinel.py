@@ -2,7 +2,8 @@
 
     sentinel://[user:password@]host1:26379;host2:26379/0?master_name=mymaster&sentinel_password=...
 
-User and password are those of the data servers. `sentinel_username` and `sentinel_password` are the Sentinels' own. A
+User and password are those of the data servers. `sentinel_username` and `sentinel_password` are the Sentinels' own.
+With `tls=true` both are spoken to over TLS; `ca_file` names certificates that are trusted instead of the system's.
 Kombu's form, a whole `sentinel://` URL for each host, is read too. Everything may be percent-encoded.
 """
 
@@ -14,7 +15,8 @@ DEFAULT_PORT = 26_379
 DEFAULT_MASTER = "mymaster"
 MAX_PORT = 65_535
 MAX_DIGITS = 5
-PARAMETERS = frozenset({"master_name", "sentinel_username", "sentinel_password"})
+PARAMETERS = frozenset({"master_name", "sentinel_username", "sentinel_password", "tls", "ca_file"})
+TRUTH = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class SentinelAddress:
     password: str | None = field(default=None, repr=False)
     sentinel_username: str | None = None
     sentinel_password: str | None = field(default=None, repr=False)
+    tls: bool = False
+    ca_file: str | None = None
 
     @property
     def url(self) -> str:
@@ -36,6 +40,8 @@ class SentinelAddress:
             "master_name": self.master_name,
             "sentinel_username": self.sentinel_username,
             "sentinel_password": self.sentinel_password,
+            "tls": "true" if self.tls else None,
+            "ca_file": self.ca_file,
         }
         query = urlencode({name: value for name, value in named.items() if value is not None})
         return f"{SCHEME}{self._login}{';'.join(self._places)}/{self.db}?{query}"
@@ -59,6 +65,12 @@ class SentinelAddress:
         """`username` and `password` for the Sentinels themselves, those that are set."""
         login = {"username": self.sentinel_username, "password": self.sentinel_password}
         return {name: value for name, value in login.items() if value is not None}
+
+    @property
+    def tls_options(self) -> dict[str, str]:
+        """How the servers' certificates are looked at, in the driver's words; empty without TLS."""
+        trusted = {} if self.ca_file is None else {"ssl_ca_certs": self.ca_file}
+        return {"ssl_cert_reqs": "required", **trusted} if self.tls else {}
 
 
 def is_sentinel(address: str) -> bool:
@@ -86,6 +98,8 @@ def parse_sentinel(address: str) -> SentinelAddress:
         unquote(password) or None if at else None,
         one.get("sentinel_username"),
         one.get("sentinel_password"),
+        _truth(one.get("tls", "false")),
+        one.get("ca_file"),
     )
 
 
@@ -107,6 +121,12 @@ def sentinel_host(text: str) -> tuple[str, int]:
     if not host or not 1 <= _number(digits) <= MAX_PORT or (":" in host and not bracketed) or set(host) & set("/@[] "):
         raise ValueError("expected host:port, and ; between the Sentinels")
     return host, int(digits)
+
+
+def _truth(text: str) -> bool:
+    if text not in TRUTH:
+        raise ValueError("expected tls=true or tls=false")
+    return TRUTH[text]
 
 
 def _db(text: str) -> int:

@@ -31,12 +31,13 @@ def make_app(settings: Settings, served: Sequence[WorkerType]) -> App:
     `celery -A <module> worker` needs no further option: pool, concurrency, prefetch, events, and no gossip and no
     mingle are settings here. Command line options still win.
     """
-    address, sentinel = _broker(settings.redis_address)
+    address, sentinel, tls = _broker(settings.redis_address)
     app = Celery("codeforge", broker=address, amqp=DoorbellAMQP, events=ThriftyEvents, set_as_current=False)
     app.conf.update(
         _messages(served),
         **_worker(settings),
         broker_transport_options=_transport(sentinel),
+        broker_use_ssl=tls or None,
         broker_connection_retry_on_startup=True,
         # Concerns late acknowledgement only, which is off; anything but True logs a deprecation at each reconnect.
         worker_cancel_long_running_tasks_on_connection_loss=True,
@@ -113,15 +114,18 @@ def _transport(sentinel: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _broker(address: str) -> tuple[str, dict[str, Any]]:
-    """The URL for kombu, and its transport options for Sentinel."""
+def _broker(address: str) -> tuple[str, dict[str, Any], dict[str, str]]:
+    """The URL for kombu, its transport options for Sentinel, and those of TLS there; `rediss://` says it itself."""
     if not is_sentinel(address):
-        return address, {}
+        return address, {}, {}
     sentinel = parse_sentinel(address)
     asking = {
         "socket_timeout": SENTINEL_TIMEOUT_S,
         "socket_connect_timeout": SENTINEL_TIMEOUT_S,
         "retry": None,  # the client's own would try a dead Sentinel for ten seconds before it asks the next
         **sentinel.sentinel_login,
+        "ssl": sentinel.tls,
+        **sentinel.tls_options,
     }
-    return sentinel.kombu_url, {"master_name": sentinel.master_name, "sentinel_kwargs": asking}
+    options = {"master_name": sentinel.master_name, "sentinel_kwargs": asking}
+    return sentinel.kombu_url, options, sentinel.tls_options

@@ -12,7 +12,11 @@ import redis
 import redis.sentinel
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool, SentinelManagedConnection
+from redis.asyncio.sentinel import (
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
 from redis.retry import Retry as SyncRetry
@@ -71,7 +75,7 @@ def connect_sync(address: str, *, timeout_s: float) -> redis.Redis:
     limit_s = min(SENTINEL_TIMEOUT_S, timeout_s / len(where.hosts))
     sentinel_options = _sentinel_options(where, limit_s) | {"retry": SyncRetry(NoBackoff(), 0)}
     manager = _SyncSentinels(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # the driver has no types here
-    pool = _SyncMasterPool(where.master_name, manager, **_login(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
+    pool = _SyncMasterPool(where.master_name, manager, ssl=where.tls, **_data_server(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
     return redis.Redis.from_pool(pool)
 
 
@@ -82,15 +86,17 @@ def _pool(address: str, options: dict[str, Any]) -> BlockingConnectionPool:
     limit_s = min(SENTINEL_TIMEOUT_S, options["timeout"] / len(where.hosts))
     sentinel_options = _sentinel_options(where, limit_s) | {"retry": Retry(NoBackoff(), 0)}
     manager = _Sentinels(where.hosts, sentinel_kwargs=sentinel_options)  # type: ignore[no-untyped-call]  # the driver has no types here
-    return _MasterPool(where.master_name, manager, connection_class=_MasterConnection, **_login(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
+    kind = _SecureMasterConnection if where.tls else _MasterConnection
+    return _MasterPool(where.master_name, manager, connection_class=kind, **_data_server(where), **options)  # type: ignore[no-untyped-call]  # the driver has no types here
 
 
 def _sentinel_options(where: SentinelAddress, timeout_s: float) -> dict[str, Any]:
-    return {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, **where.sentinel_login}
+    timeouts = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+    return {**timeouts, **where.sentinel_login, "ssl": where.tls, **where.tls_options}
 
 
-def _login(where: SentinelAddress) -> dict[str, Any]:
-    return {"db": where.db, "username": where.username, "password": where.password}
+def _data_server(where: SentinelAddress) -> dict[str, Any]:
+    return {"db": where.db, "username": where.username, "password": where.password, **where.tls_options}
 
 
 class _Settled:
@@ -133,6 +139,10 @@ class _MasterConnection(SentinelManagedConnection):
         if not self.is_connected:
             await self.connect()  # type: ignore[no-untyped-call]  # the driver has no types here
         await super().send_packed_command(command, check_health)
+
+
+class _SecureMasterConnection(_MasterConnection, SentinelManagedSSLConnection):
+    """The same over TLS."""
 
 
 class _MasterPool(SentinelConnectionPool, BlockingConnectionPool):

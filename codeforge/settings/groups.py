@@ -36,6 +36,8 @@ class LedgerSettings(BaseSettings):
     redis_user: str | None = None  # this and the password are for the two ways above; a `redis_url` holds its own
     redis_password: SecretStr | None = None
     redis_sentinel_password: SecretStr | None = None  # the Sentinels' own
+    redis_tls: bool = False  # of the data servers and the Sentinels; a `redis_url` says it itself
+    redis_ca_file: str | None = None  # trusted instead of the system's certificates
     redis_appendfsync: Literal["everysec", "always"] = "everysec"  # of the embedded server
     submit_replicas: int = Field(default=0, ge=0, le=16)  # how many must have a task before it is accepted
     submit_wait_ms: int = Field(default=1_000, ge=1, le=5_000)
@@ -61,7 +63,9 @@ class LedgerSettings(BaseSettings):
         user = quote(self.redis_user or "", safe="")
         password = quote(_shown(self.redis_password) or "", safe="")
         login = f"{user}:{password}@" if user or password else ""
-        return f"redis://{login}{self.redis_host or '127.0.0.1'}:{self.redis_port}/0"
+        scheme = "rediss" if self.redis_tls else "redis"
+        trusted = f"?ssl_ca_certs={quote(self.redis_ca_file)}" if self.redis_tls and self.redis_ca_file else ""
+        return f"{scheme}://{login}{self.redis_host or '127.0.0.1'}:{self.redis_port}/0{trusted}"
 
     @property
     def _sentinels(self) -> SentinelAddress:
@@ -71,6 +75,8 @@ class LedgerSettings(BaseSettings):
             username=self.redis_user,
             password=_shown(self.redis_password),
             sentinel_password=_shown(self.redis_sentinel_password),
+            tls=self.redis_tls,
+            ca_file=self.redis_ca_file if self.redis_tls else None,
         )
 
     @field_validator("redis_sentinels", mode="before")

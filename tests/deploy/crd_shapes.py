@@ -1,6 +1,6 @@
-"""The parts that our manifests use of kinds whose schemas no package brings: external-secrets.io/v1 and
-gateway.networking.k8s.io/v1, written down from their API references. Stricter than the originals: what we do not use is
-refused, so that whoever uses more of a kind looks it up."""
+"""The parts that our manifests use of kinds whose schemas no package here brings: external-secrets.io/v1,
+gateway.networking.k8s.io/v1 and cert-manager.io/v1, written down from their API references. Stricter than the
+originals: what we do not use is refused, so that whoever uses more of a kind looks it up."""
 
 from typing import Any
 
@@ -70,8 +70,28 @@ RULE = closed(
     {"timeouts": closed({"request": DURATION})},
 )
 
+CERTIFICATE = closed(
+    {
+        "secretName": TEXT,
+        "duration": DURATION,
+        "privateKey": closed({"algorithm": {"enum": ["RSA", "ECDSA", "Ed25519"]}, "size": {"type": "integer"}}),
+        "issuerRef": closed({"kind": {"enum": ["Issuer", "ClusterIssuer"]}, "name": TEXT}),
+    },
+    {
+        "isCA": {"type": "boolean"},
+        "commonName": TEXT,
+        "renewBefore": DURATION,
+        "usages": listed({"enum": ["server auth", "client auth"]}),
+        "dnsNames": listed(HOST),
+    },
+)
+
 SHAPES: dict[tuple[str, str], Shape] = {
     ("external-secrets.io/v1", "ExternalSecret"): resource(EXTERNAL_SECRET),
+    ("cert-manager.io/v1", "Certificate"): resource(CERTIFICATE),
+    ("cert-manager.io/v1", "Issuer"): resource(
+        closed({}, {"selfSigned": closed({}), "ca": closed({"secretName": TEXT})})
+    ),
     ("gateway.networking.k8s.io/v1", "Gateway"): resource(
         closed({"gatewayClassName": TEXT, "listeners": listed(LISTENER)})
     ),

@@ -26,9 +26,11 @@ INFO_PERIOD_MS = 100
 
 class RedisPods:
     """Three of each, all started on entry. A server that is stopped keeps its volume and may be started again.
-    `server` is a real redis-server, with redis-cli beside it."""
+    `server` is a real redis-server, with redis-cli beside it; with `certificates`, a directory as
+    the Secret of the component redis-tls, all goes over TLS."""
 
-    def __init__(self, directory: Path, server: Path) -> None:
+    def __init__(self, directory: Path, server: Path, certificates: Path | None = None) -> None:
+        self._certificates = certificates
         self._directory = directory
         self._settings: dict[str, str] = load_yaml(BASE / "redis" / "config.yaml")["data"]
         self._ports = {kind: [free_port() for _ in range(COUNT)] for kind in PORTS}
@@ -63,6 +65,7 @@ class RedisPods:
             "CODEFORGE_REDIS_SENTINELS": ",".join(f"127.0.0.1:{port}" for port in self._ports["sentinel"]),
             "CODEFORGE_REDIS_MASTER_NAME": "codeforge",
             "SENTINEL_DOWN_AFTER_MS": "500",
+            "TLS": str(self._certificates or ""),
             "REDISCLI_AUTH": PASSWORDS[kind],
             "SENTINEL_PASSWORD": PASSWORDS["sentinel"],
             "REDIS_PASSWORD": PASSWORDS["redis"],
@@ -108,8 +111,27 @@ class RedisPods:
     def client(self, kind: str, number: int) -> "redis.Redis":
         """A client of one of them."""
         return redis.Redis(
-            port=self._ports[kind][number], password=PASSWORDS[kind], socket_timeout=STOP_S, decode_responses=True
+            host="127.0.0.1",
+            port=self._ports[kind][number],
+            password=PASSWORDS[kind],
+            socket_timeout=STOP_S,
+            decode_responses=True,
+            ssl=self._certificates is not None,
+            ssl_ca_certs=None if self._certificates is None else str(self._certificates / "ca.crt"),
         )
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings of ours that lead to them."""
+        secure = (
+            {"redis_tls": "true", "redis_ca_file": str(self._certificates / "ca.crt")} if self._certificates else {}
+        )
+        return secure | {
+            "redis_sentinels": ",".join(f"127.0.0.1:{port}" for port in self._ports["sentinel"]),
+            "redis_master_name": "codeforge",
+            "redis_password": PASSWORDS["redis"],
+            "redis_sentinel_password": PASSWORDS["sentinel"],
+        }
 
     def all_ready(self) -> bool:
         """Whether every Redis passes its readiness probe."""

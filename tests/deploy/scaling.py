@@ -107,9 +107,12 @@ def triggers(stack: Stack) -> Iterator[str]:
     """Triggers know their metadata, and ask the pods' Redis or the API, by a name that other namespaces can use."""
     config = find(stack, "ConfigMap", "codeforge-config")["data"]
     sentinels = (config["CODEFORGE_REDIS_SENTINELS"], config["CODEFORGE_REDIS_MASTER_NAME"])
+    secure = {"enableTLS": "true"} if config.get("CODEFORGE_REDIS_TLS") == "true" else {}
     for scaled in of_kind(stack, "ScaledObject"):
         for trigger in scaled["spec"]["triggers"]:
-            expected = METADATA.get(trigger["type"])
+            expected = METADATA.get(trigger["type"], set())
+            if trigger["type"].startswith("redis"):
+                expected = expected | set(secure)
             if expected != set(trigger["metadata"]):
                 yield f"{title(scaled)}: metadata of {trigger['type']}: {sorted(trigger['metadata'])}"
             told = trigger["metadata"]

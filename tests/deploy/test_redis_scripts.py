@@ -1,7 +1,6 @@
 """The scripts with which Redis and Sentinel start on Kubernetes, with real servers."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,10 @@ import redis
 from tests.conftest import REDIS_SERVER
 from tests.contract.conftest import lane_address
 from tests.deploy.redis_pods import COUNT, RedisPods
+from tests.servers.celery_worker import wait_until
 
 WAIT_S = 60.0
+"""A Sentinel that was kept from running for two seconds trusts nothing for thirty (its TILT mode)."""
 
 
 @pytest.fixture
@@ -19,16 +20,9 @@ def pods(tmp_path: Path) -> Iterator[RedisPods]:
     """Three Redis and three Sentinels that have found each other."""
     server = lane_address(REDIS_SERVER, "install redis-server and set it to the path of its binary")
     with RedisPods(tmp_path, Path(server)) as started:
-        wait(started.all_ready, "replicas that have caught up")
-        wait(started.sentinels_agree, "Sentinels that know each other")
+        wait_until(started.all_ready, "replicas that have caught up", WAIT_S)
+        wait_until(started.sentinels_agree, "Sentinels that know each other", WAIT_S)
         yield started
-
-
-def wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what}"
-        time.sleep(0.05)
 
 
 def roles(pods: RedisPods) -> list[str]:
@@ -68,12 +62,12 @@ def test_a_master_hands_over_and_its_data_outlive_everybody(pods: RedisPods) -> 
         pods.kill("sentinel", number)
     for number in range(COUNT):  # no Sentinel answers yet: each goes by what was last written into its claim
         pods.start("redis", number)
-    wait(lambda: holds(pods, second, "after"), "master that is back")
+    wait_until(lambda: holds(pods, second, "after"), "master that is back", WAIT_S)
     assert roles(pods).count("master") == 1
     for number in range(COUNT):
         pods.start("sentinel", number)
-    wait(lambda: all(holds(pods, number, "after") for number in range(COUNT)), "data on every Redis")
-    wait(pods.sentinels_agree, "Sentinels that know each other again")
+    wait_until(lambda: all(holds(pods, number, "after") for number in range(COUNT)), "data on every Redis", WAIT_S)
+    wait_until(pods.sentinels_agree, "Sentinels that know each other again", WAIT_S)
     assert pods.master() == second
 
 
@@ -84,7 +78,9 @@ def test_a_master_that_lost_its_volume_empties_nobody(pods: RedisPods) -> None:
     pods.kill("redis", 0)
     pods.lose_volume(0)
     pods.start("redis", 0)
-    wait(lambda: pods.master() != 0 and holds(pods, 0, "kept"), "former master that has copied the new one")
+    wait_until(
+        lambda: pods.master() != 0 and holds(pods, 0, "kept"), "former master that has copied the new one", WAIT_S
+    )
     assert "waiting for a failover" in pods.log("redis", 0).read_text()
     assert all(holds(pods, number, "kept") for number in range(COUNT))
 
@@ -94,7 +90,7 @@ def test_a_server_is_alive_while_it_is_not_ready(pods: RedisPods) -> None:
     for number in range(COUNT):
         pods.kill("sentinel", number)
     pods.kill("redis", 0)
-    wait(lambda: pods.run("ready.sh", "redis", 1) != 0, "replica that misses its master")
+    wait_until(lambda: pods.run("ready.sh", "redis", 1) != 0, "replica that misses its master", WAIT_S)
     assert pods.run("alive.sh", "redis", 1) == 0
     pods.kill("redis", 1)
     assert pods.run("alive.sh", "redis", 1) != 0

@@ -38,6 +38,7 @@ def test_what_is_left_out_has_a_default(address: str) -> None:
         "sentinel://a;;b",
         "sentinel://a/hunter2",
         "sentinel://a?ssl=hunter2",
+        "sentinel://a?tls=hunter2",
         "sentinel://::1",
         "sentinel://:hunter2@",
         "sentinel://:hunter2/x@a",
@@ -82,7 +83,21 @@ def test_a_sentinel_that_is_no_host_is_named() -> None:
         load_settings({"redis_sentinels": "a:26379,b:port"})
 
 
-@pytest.mark.parametrize("address", [FULL, "sentinel://a;[::1]:1"])
+def test_tls_is_told_to_the_ledger_s_clients_and_to_celery_s() -> None:
+    given = {"redis_sentinels": "a", "redis_password": "x", "redis_tls": "true", "redis_ca_file": "/tls/ca.crt"}
+    settings = load_settings(given)
+    trusted = {"ssl_cert_reqs": "required", "ssl_ca_certs": "/tls/ca.crt"}
+    assert parse_sentinel(settings.redis_address).tls_options == trusted
+    app = make_app(settings, [WorkerType.SCRAPE])
+    assert app.conf.broker_use_ssl == trusted
+    assert trusted.items() <= app.conf.broker_transport_options["sentinel_kwargs"].items()
+    assert load_settings({**given, "redis_sentinels": "", "redis_host": "a"}).redis_address == (
+        "rediss://:x@a:6379/0?ssl_ca_certs=/tls/ca.crt"
+    )
+    assert parse_sentinel(load_settings({**given, "redis_tls": "false"}).redis_address).tls_options == {}
+
+
+@pytest.mark.parametrize("address", [FULL, "sentinel://a;[::1]:1", "sentinel://a?tls=true&ca_file=/tls/a%20b"])
 def test_an_address_is_put_together_as_it_was_read(address: str) -> None:
     assert parse_sentinel(parse_sentinel(address).url) == parse_sentinel(address)
 
