@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
@@ -261,23 +260,6 @@ def commands(project: Project) -> Iterator[str]:
                 command.make_context(called, rest)
         except ClickException as error:
             yield f"{name}: {error.format_message()}"
-
-
-def prometheus(project: Project) -> Iterator[str]:
-    """Prometheus asks services that are there, where they answer, over a network that both are on, and finds rules."""
-    services = project["services"]
-    configuration = load_yaml(DIRECTORY / "prometheus.yaml")
-    for job in configuration["scrape_configs"]:
-        for target in [target for entry in job["static_configs"] for target in entry["targets"]]:
-            host, _, port = target.partition(":")
-            if host not in services or not any(entry.endswith(f":{port}") for entry in services[host].get("ports", [])):
-                yield f"prometheus: nothing answers at {target}"
-            elif not set(services[host]["networks"]) & set(services["prometheus"]["networks"]):
-                yield f"prometheus: shares no network with {host}"
-    places = dict(entry.split(":")[1::-1] for entry in services["prometheus"]["volumes"])
-    for pattern in map(PurePosixPath, configuration["rule_files"]):
-        if not list((DIRECTORY / places.get(str(pattern.parent), "nowhere")).glob(pattern.name)):
-            yield f"prometheus: there are no rules at {pattern}"
 
 
 def workers(project: Project) -> Iterator[str]:

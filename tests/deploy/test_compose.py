@@ -19,7 +19,7 @@ from redis.backoff import ConstantBackoff, NoBackoff
 from redis.retry import Retry
 
 from codeforge.settings import load_settings
-from tests.deploy import compose
+from tests.deploy import compose, compose_monitoring
 from tests.deploy.compose import DIRECTORY, InterpolationError, Project, example_variables, interpolated, raw_project
 from tests.deploy.kustomize import overlays, rendering
 from tests.deploy.manifests import all_containers
@@ -51,9 +51,12 @@ BREAKS: tuple[tuple[Rule, Change, str], ...] = (
     (compose.commands, lambda p: services(p)["api"].update(command=["apis"]), "No such command 'apis'"),
     (compose.commands, lambda p: services(p)["reaper"].update(command=["reaper", "--fast"]), "No such option"),
     (compose.commands, lambda p: services(p)["worker"].update(command=["--log-level=INFO"]), "No such option"),
-    (compose.prometheus, lambda p: services(p)["api"].pop("ports"), "nothing answers at api:8080"),
-    (compose.prometheus, lambda p: services(p)["prometheus"]["volumes"].pop(1), "no rules at"),
-    (compose.prometheus, lambda p: services(p)["api"].update(networks=["ledger"]), "no network with api"),
+    (compose_monitoring.prometheus, lambda p: services(p)["api"].pop("ports"), "nothing answers at api:8080"),
+    (compose_monitoring.prometheus, lambda p: services(p)["prometheus"]["volumes"].pop(1), "no rules at"),
+    (compose_monitoring.grafana, lambda p: services(p)["grafana"]["volumes"].pop(2), "no dashboards in /var/lib"),
+    (compose_monitoring.grafana, lambda p: services(p)["grafana"]["volumes"].pop(1), "no provider"),
+    (compose_monitoring.grafana, lambda p: services(p)["grafana"]["volumes"].pop(0), "asks the data source"),
+    (compose_monitoring.prometheus, lambda p: services(p)["api"].update(networks=["ledger"]), "no network with api"),
     (compose.references, lambda p: p["volumes"].pop("redis-data"), "redis-data is used or declared"),
     (compose.references, lambda p: p["secrets"].pop("api_keys"), "api_keys is used or declared"),
     (compose.references, lambda p: p["networks"].update(more={}), "more is used or declared"),
@@ -124,7 +127,7 @@ def test_the_engines_are_those_of_the_cluster(project: Project) -> None:
 def test_every_rule_is_proved() -> None:
     defined = {
         function
-        for function in vars(compose).values()
+        for function in (*vars(compose).values(), *vars(compose_monitoring).values())
         if callable(function)
         and getattr(function, "__annotations__", None) == {"project": Project, "return": Iterator[str]}
     }
