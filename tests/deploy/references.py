@@ -197,7 +197,7 @@ def _existing_configs(stack: Stack) -> Iterator[str]:
             ]
             for source in sources + ([volume["configMap"]] if "configMap" in volume else []):
                 missing = {item["key"] for item in source.get("items", [])} - set(data.get(source["name"], {}))
-                if source["name"] not in data and not source.get("optional"):
+                if source["name"] not in data:
                     yield f"{title(workload)}: there is no ConfigMap {source['name']}"
                 yield from (
                     f"{title(workload)}: ConfigMap {source['name']} has no key {key}" for key in sorted(missing)

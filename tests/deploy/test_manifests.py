@@ -131,9 +131,8 @@ def test_the_sizes_are_those_of_the_manifests() -> None:
     assert sizes.PAGE.read_text(encoding="utf-8") == sizes.page(), "run .venv/bin/python -m tests.deploy.sizes"
 
 
-def test_every_rule_of_prometheus_is_mounted() -> None:
+def test_every_rule_and_dashboard_is_mounted() -> None:
     directory = ROOT / "deploy" / "monitoring"
     named = [name for made in kustomization(directory)["configMapGenerator"] for name in made["files"]]
-    assert sorted(named) == sorted(
-        path.relative_to(directory).as_posix() for path in directory.glob("prometheus/rules/*")
-    )
+    found = [*directory.glob("prometheus/rules/*"), *directory.glob("grafana/dashboards/*")]
+    assert sorted(named) == sorted(path.relative_to(directory).as_posix() for path in found)
