@@ -1,4 +1,4 @@
-"""Rules on Prometheus and Grafana in the Compose file: what they are configured with is there, where they look for it."""
+"""Rules on Prometheus and Grafana in the Compose file: what they are told of is there, and where they look for it."""
 
 import json
 from collections.abc import Iterator
