@@ -1,6 +1,7 @@
 """The projector as a process."""
 
 import asyncio
+import gc
 
 from codeforge.background import Background
 from codeforge.ledger.headroom import require_noeviction
@@ -20,6 +21,9 @@ def serve(settings: Settings) -> None:
     async def main() -> None:
         background = Background("projector", settings.health_file)
         async with projector_parts(settings) as parts:
+            # What the imports left is never freed: without this, the collector looks at all of it every few batches.
+            gc.collect()
+            gc.freeze()
             loop = ProjectorLoop(parts.outbox, parts.projector, parts.ledger, parts.graph, parts.vectors, background)
             await background.run(loop.turn)
             await loop.release()
