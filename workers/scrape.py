@@ -1,8 +1,11 @@
 """The scrape agent: pages by their addresses, or a crawl from one of them."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from codeforge.agent import AgentContext
 from codeforge.errors import FetchError
@@ -13,8 +16,12 @@ from codeforge.worker_types import WorkerType
 from workers.crawl import Crawl, Outcome
 from workers.parallel import in_parallel
 
-AT_ONCE = 64
-"""Of one task. No host sees so many: its limit holds for all tasks together."""
+AT_ONCE = 256
+"""Of one task, most of them waiting for their hosts' turns."""
+
+AT_ONE_HOST = 16
+"""Of one task. What a host sees at once is limited for all tasks together; this is so that no task stands there for
+ever with all of its pages while others have one."""
 
 MAX_RESULT_BYTES = 24 * 1024 * 1024
 """Of pages as JSON. What runs a task takes 32 MiB; the rest is room for what failed."""
@@ -23,8 +30,8 @@ RESULT_FULL = "result_full"
 
 
 class ScrapeAgent:
-    """Fetches pages, at most `AT_ONCE` at a time. One that cannot be had goes to `failed` and never fails the task; so
-    do those for which the result has no room."""
+    """Fetches pages, at most `AT_ONCE` at a time, and `AT_ONE_HOST` of one host. One that cannot be had goes to
+    `failed` and never fails the task; so do those for which the result has no room."""
 
     type = WorkerType.SCRAPE
 
@@ -60,6 +67,7 @@ class Fetching:
         self._total = 0
         self._bytes = 0
         self._full = False
+        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(partial(asyncio.Semaphore, AT_ONE_HOST))
 
     @property
     def warnings(self) -> list[Notice]:
@@ -85,12 +93,13 @@ class Fetching:
         return outcome
 
     async def _outcome(self, url: str) -> Outcome:
-        if self._full:
-            return _no_room(url)
-        try:
-            return await self._ctx.fetch(url, mode=self._mode)
-        except FetchError as error:
-            return FailedPage(url=url, code=error.code, message=error.message)
+        async with self._hosts[urlsplit(url).netloc.lower()]:
+            if self._full:
+                return _no_room(url)
+            try:
+                return await self._ctx.fetch(url, mode=self._mode)
+            except FetchError as error:
+                return FailedPage(url=url, code=error.code, message=error.message)
 
     def _within_room(self, outcome: Outcome) -> Outcome:
         if isinstance(outcome, FailedPage):

@@ -180,7 +180,7 @@ class WebSettings(BaseSettings):
     host_concurrency: int = Field(default=8, ge=0, le=1_000)  # requests to a host at once, all workers; 0: any number
     host_rate: float = Field(default=0.0, ge=0, le=10_000)  # requests to a host a second, all workers; 0: no rate
     host_burst: int = Field(default=10, ge=1, le=10_000)  # of them the first, with no distance between them
-    host_wait_s: float = Field(default=300.0, ge=0, le=3_600)  # how long a page waits for its host's turn
+    host_wait_s: float = Field(default=3_600.0, ge=0, le=3_600)  # how long a page waits for its host's turn
     page_cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)  # in Redis; 0 shares no pages
     page_cache_age_s: float = Field(default=2.0, ge=0, le=86_400)  # a copy so young serves any task of its tenant
 

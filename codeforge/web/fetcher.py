@@ -133,8 +133,8 @@ class GuardedFetcher:
         if finding is None:
             return got
         met = await self._met(url, finding, got.page, terms)
-        # An application whose shell is as it was may show something else: what was rendered is not asked for again.
-        return Fetched(met, Validators() if met.js_rendered else got.validators, got.fresh_s, got.keep)
+        # A shell that is as it was may show something else, and what was not rendered may be now: no validators.
+        return Fetched(met, fresh_s=got.fresh_s, keep=got.keep)
 
     async def _plain(
         self, url: str, terms: FetchTerms, older: KeptPage | None, *, judged: bool

@@ -16,6 +16,7 @@ from codeforge.logs import logger
 log = logger(__name__)
 
 NOTHING_SAID: Final = -1
+ANSWERED_WELL: Final = -2
 _OVERLOADED = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _POLL_S, _LONGEST_POLL_S = 0.02, 0.5
 _OUTAGE_S = 1.0
@@ -33,9 +34,9 @@ class HostGate(Protocol):
         ...
 
     async def leave(self, host: str, visit: str, *, asked_ms: int, first_ms: int, longest_ms: int) -> int:
-        """Gives it back. `asked_ms` is the pause that the host asked for, 0 when it has too much to do and did not say
-        for how long, -1 when it answered well. Its pauses begin with `first_ms` and double up to `longest_ms`; answers
-        how long it has now, in ms. Raises LedgerUnavailable."""
+        """Gives it back. `asked_ms` is the pause that the host asked for: 0 when it has too much to do and did not say
+        for how long, -1 when it said nothing, -2 when it answered well. Its own pauses begin with `first_ms` and
+        double up to `longest_ms`; answers how long it has now, in ms. Raises LedgerUnavailable."""
         ...
 
     async def close(self) -> None:
@@ -53,7 +54,7 @@ class HostLimits:
     at_once: int = 8
     rate: float = 0.0
     burst: int = 10
-    wait_s: float = 300.0
+    wait_s: float = 3_600.0
     lease_s: float = 60.0
     pause_s: float = 0.5
     longest_pause_s: float = 600.0
@@ -69,14 +70,16 @@ class Visit:
 
     def answered(self, status: int, retry_after_s: float | None) -> None:
         """A host that answers 429 or 503 gets a pause."""
-        if status in _OVERLOADED:
-            self.asked_ms = int(1_000 * (retry_after_s or 0.0))
+        overloaded = status in _OVERLOADED
+        self.asked_ms = int(1_000 * (retry_after_s or 0.0)) if overloaded else ANSWERED_WELL
 
 
 @dataclass
 class _Line:
-    """Those of this process that wait for one host: one of them asks for all, in their order."""
+    """Those of this process that wait for one host: one of them asks for all, in their order. Where nobody waits,
+    whoever comes asks at once, so that what comes up together shares a round trip."""
 
+    waiting: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     members: int = 0
@@ -131,28 +134,31 @@ class HostVisits:
 
     async def _enter(self, line: _Line, visit: Visit, url: str, delay_s: float, deadline: float) -> None:
         limit_s = max(0.0, min(self._limits.wait_s, deadline - time.monotonic()))
-        asked = False
         try:
-            async with asyncio.timeout(limit_s) as limit, line.turn:
+            async with asyncio.timeout(limit_s) as limit:
+                if line.waiting or await self._ask(visit, delay_s):
+                    await self._wait(line, visit, url, delay_s, limit)
+        except TimeoutError as exc:
+            self._leave_later(visit)
+            raise _busy(url, f"its host had no place for another request within {limit_s:.1f} s") from exc
+        except asyncio.CancelledError:
+            self._leave_later(visit)  # the answer that it did not wait for may have been a place
+            raise
+
+    async def _wait(self, line: _Line, visit: Visit, url: str, delay_s: float, limit: asyncio.Timeout) -> None:
+        line.waiting += 1
+        try:
+            async with line.turn:
                 poll_s = _POLL_S
-                while True:
-                    asked = True
-                    wait_s = await self._ask(visit, delay_s)
-                    if wait_s == 0:
-                        return
+                while wait_s := await self._ask(visit, delay_s):
                     line.left.clear()
                     if wait_s < 0:
                         wait_s, poll_s = poll_s * random.uniform(0.7, 1.3), min(2 * poll_s, _LONGEST_POLL_S)  # noqa: S311  # no secret
                     elif asyncio.get_running_loop().time() + wait_s > (limit.when() or 0.0):
                         raise _busy(url, f"the host may be asked again in {wait_s:.1f} s at the earliest")
                     await _heard(line.left, wait_s)
-        except TimeoutError as exc:
-            self._leave_later(visit)
-            raise _busy(url, f"its host had no place for another request within {limit_s:.1f} s") from exc
-        except asyncio.CancelledError:
-            if asked:  # the answer may have been a place
-                self._leave_later(visit)
-            raise
+        finally:
+            line.waiting -= 1
 
     async def _ask(self, visit: Visit, delay_s: float) -> float:
         """Seconds to wait; 0 for a place, less than 0 for none at the moment."""

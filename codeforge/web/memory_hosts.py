@@ -4,6 +4,8 @@ import math
 import time
 from dataclasses import dataclass, field
 
+from codeforge.web.hosts import ANSWERED_WELL
+
 
 @dataclass
 class _Host:
@@ -43,7 +45,7 @@ class MemoryHosts:
         at, now = self._hosts.setdefault(host, _Host()), time.monotonic() * 1_000
         at.inside.pop(visit, None)
         if asked_ms < 0:
-            at.troubles = 0
+            at.troubles = 0 if asked_ms == ANSWERED_WELL else at.troubles
             return 0
         asked = float(asked_ms)
         if at.paused_until <= now:

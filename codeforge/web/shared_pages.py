@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import random
 import secrets
-import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +23,7 @@ from codeforge.errors import FetchError, LedgerUnavailable
 from codeforge.logs import logger
 from codeforge.results import Page, ResultModel
 from codeforge.urls import canonical_url
+from codeforge.web.deadlines import left_s
 from codeforge.web.validators import Validators
 
 log = logger(__name__)
@@ -137,9 +137,8 @@ class SharedPages:
         """See `Sharing.page`. A page that another task had is given under this task's URL, at no cost."""
         key = page_key(terms.tenant, mode, url)
         try:
-            async with asyncio.timeout(max(0.0, terms.deadline - time.monotonic()) if terms.deadline < 1e18 else None):
-                async with self._in_turn(key):
-                    return await self._page(key, url, terms, fetch)
+            async with asyncio.timeout(left_s(terms.deadline)), self._in_turn(key):
+                return await self._page(key, url, terms, fetch)
         except TimeoutError as exc:
             message = "the page was not there when the task's time for fetching was over"
             raise FetchError(message, code="timeout", url=url, retryable=True) from exc

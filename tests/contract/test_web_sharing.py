@@ -89,6 +89,19 @@ async def test_a_pause_holds_for_all_and_doubles_until_the_host_answers_well(gat
     assert 50_000 < await enter(gate, "c") <= 60_000
 
 
+async def test_only_a_good_answer_ends_the_doubling(gate: HostGate) -> None:
+    async def pause(said: int) -> int:
+        await gate.leave(HOST, "x", asked_ms=said, first_ms=20, longest_ms=60_000)
+        pause_ms = await gate.leave(HOST, "x", asked_ms=0, first_ms=20, longest_ms=60_000)
+        async with asyncio.timeout(5):
+            while await enter(gate, "x") != 0:  # noqa: ASYNC110  # the server's clock
+                await asyncio.sleep(0.005)
+        return pause_ms
+
+    pauses = [await pause(said) for said in (-1, -1, -1, -2)]
+    assert pauses == pytest.approx([20, 40, 80, 20], abs=5)
+
+
 async def opened(pages: PageCache, holder: str, since_ms: int = 1 << 62, age_ms: int = 0) -> tuple[str, bytes | None]:
     return await pages.open("p", holder, since_ms=since_ms, age_ms=age_ms, lease_ms=5_000)
 
@@ -111,13 +124,14 @@ async def test_who_finds_nothing_leaves_the_fetch_to_another(pages: PageCache) -
 
 
 async def test_who_is_at_it_for_long_says_so(ledger_server: ValkeyServer) -> None:
-    cache = RedisPages(connect(ledger_server.url, max_connections=1), 1_000)
+    redis = connect(ledger_server.url, max_connections=1)
+    cache = RedisPages(redis, 1_000)
     try:
-        await cache.open("p", "a", since_ms=0, age_ms=0, lease_ms=100)
+        await cache.open("p", "a", since_ms=0, age_ms=0, lease_ms=30_000)
         await cache.renew("p", "b", lease_ms=1)
-        await cache.renew("p", "a", lease_ms=60_000)
-        await asyncio.sleep(0.15)
         assert await opened(cache, "b") == ("wait", None)
+        await cache.renew("p", "a", lease_ms=60_000)
+        assert await redis.pttl("cf:page:p:holder") > 40_000
         await cache.renew("p", "a", lease_ms=1)
         async with asyncio.timeout(5):
             while await opened(cache, "b") != ("fetch", None):  # noqa: ASYNC110  # the server's clock

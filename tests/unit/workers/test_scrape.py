@@ -13,7 +13,7 @@ from codeforge.errors import FetchError, LedgerUnavailable
 from codeforge.inputs import ScrapeInput
 from codeforge.results import Page, ScrapeResult
 from tests.unit.agent_context import FakeContext
-from workers.scrape import AT_ONCE, MAX_RESULT_BYTES, ScrapeAgent
+from workers.scrape import AT_ONCE, AT_ONE_HOST, MAX_RESULT_BYTES, ScrapeAgent
 
 SITE = "https://site.example"
 
@@ -78,10 +78,17 @@ def test_pages_come_in_the_order_of_the_input() -> None:
 
 
 def test_so_many_at_once_and_no_more() -> None:
-    asked = [f"{SITE}/{number}" for number in range(2 * AT_ONCE)]
+    asked = [f"{SITE}/{number}" for number in range(2 * AT_ONE_HOST)]
     ctx = web(*map(page, asked))
     scrape(ctx, urls=asked)
-    assert 1 < ctx.most_under_way <= AT_ONCE
+    assert ctx.most_under_way == AT_ONE_HOST
+
+
+def test_hosts_that_wait_hold_up_no_other_host() -> None:
+    asked = [f"https://h{host}.example/{number}" for host in range(5) for number in range(2 * AT_ONE_HOST)]
+    ctx = web(*map(page, asked))
+    assert urls(scrape(ctx, urls=asked)) == asked
+    assert ctx.most_under_way == 5 * AT_ONE_HOST <= AT_ONCE
 
 
 def test_a_url_that_fails_does_not_fail_the_task() -> None:
@@ -277,7 +284,7 @@ def test_a_cancelled_task_stops_its_fetches_and_passes_the_cancellation_on() -> 
     async def run() -> Web:
         ctx = Hanging()
         task = asyncio.create_task(
-            ScrapeAgent().run(ctx, ScrapeInput(urls=[f"{SITE}/{n}" for n in range(2 * AT_ONCE)]))
+            ScrapeAgent().run(ctx, ScrapeInput(urls=[f"{SITE}/{n}" for n in range(2 * AT_ONE_HOST)]))
         )
         await asyncio.wait_for(ctx.full.wait(), 5)
         task.cancel()
@@ -287,7 +294,7 @@ def test_a_cancelled_task_stops_its_fetches_and_passes_the_cancellation_on() -> 
 
     ctx = asyncio.run(run())
     assert ctx.under_way == 0
-    assert len(ctx.fetched) == AT_ONCE
+    assert len(ctx.fetched) == AT_ONE_HOST
 
 
 @dataclass
@@ -299,7 +306,7 @@ class Hanging(Web):
     async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
         self.fetched.append(url)
         self.under_way += 1
-        if self.under_way == AT_ONCE:
+        if self.under_way == AT_ONE_HOST:
             self.full.set()
         try:
             await asyncio.Event().wait()
