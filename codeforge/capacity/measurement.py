@@ -72,7 +72,7 @@ class Measurement:
         back = await self._cost(lambda: _all([self._ledger.hand_back(each.claim) for each in claimed]))
         claimed.clear()
         await self._claim_all(tasks, claimed)
-        ended = await self._cost(lambda: _all([self._finish(each) for each in claimed]))
+        ended = await self._cost(lambda: self._finish_all(claimed))
         stored = await self._cost(self._store)
         running = queued.bytes + taken.bytes + stepped.bytes
         return RedisCosts(
@@ -107,22 +107,21 @@ class Measurement:
         )
 
     async def _claim_all(self, tasks: Sequence[NewTask], claimed: list[ClaimedTask]) -> None:
-        """Each takes a message off the broker's list first, as a Celery worker does."""
-
-        async def claim(task: NewTask) -> None:
+        """Each takes a message off the broker's list first, as a Celery worker does. One after another: where agents
+        take their time, claims and ends seldom meet in one run of a script."""
+        for task in tasks:
             await self._redis.brpop([queue_name(WorkerType.SCRAPE)], timeout=1)
             found = await self._ledger.claim(task.id, "measured", secrets.token_hex(8))
             if found is not None:
                 claimed.append(found)
 
-        await _all([claim(task) for task in tasks])
-
     async def _steps(self, task: ClaimedTask) -> None:
         for number in range(STEPS):
             await self._ledger.record_step(task.claim, f"step{number}", _json(STEP_BYTES), None)
 
-    async def _finish(self, task: ClaimedTask) -> None:
-        await self._ledger.finish(task.claim, Outcome("succeeded", result=_json(RESULT_BYTES)))
+    async def _finish_all(self, claimed: Sequence[ClaimedTask]) -> None:
+        for task in claimed:
+            await self._ledger.finish(task.claim, Outcome("succeeded", result=_json(RESULT_BYTES)))
 
     async def _store(self) -> None:
         """The projector's side, in batches."""

@@ -19,6 +19,9 @@ Argument = str | bytes | int | float
 MAX_CALLS = 64
 """Calls in one round trip: so many scripts that take their time hold up one answer at most."""
 
+MAX_TOGETHER = 16
+"""Calls that one run of a script takes: most of what a run costs by itself is saved then, and it still ends soon."""
+
 MAX_BYTES = 256 * 1024
 """A call beyond this size goes alone, so that small ones do not wait for a large result to be sent."""
 
@@ -34,12 +37,28 @@ MAX_WAIT_S = 10.0
 class _Call:
     script: AsyncScript
     args: Sequence[Argument]
+    together: bool
     answer: asyncio.Future[Any]
     since: float
 
     @property
     def large(self) -> bool:
         return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes)) > MAX_BYTES
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run of a script, for one call or, where the script takes several, for up to `MAX_TOGETHER`."""
+
+    script: AsyncScript
+    args: list[Argument]
+    calls: list[_Call]
+
+    def replies(self, reply: Any) -> Sequence[Any]:
+        """One for each call."""
+        if isinstance(reply, Exception):
+            return [reply] * len(self.calls)
+        return reply if self.calls[0].together else [reply]
 
 
 class Pipelined:
@@ -51,12 +70,17 @@ class Pipelined:
         self._sending: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
-    async def run(self, script: AsyncScript, args: Sequence[Argument]) -> Any:
-        """The script's answer. Raises what the driver raises, and its TimeoutError for a call that was never sent."""
+    async def run(self, script: AsyncScript, args: Sequence[Argument], *, together: bool = False) -> Any:
+        """The script's answer. Raises what the driver raises, and its TimeoutError for a call that was never sent.
+
+        A script that is run `together` takes the number of a call's arguments, then those of one call after another,
+        and answers with a list; each caller gets its own part.
+        """
         loop = asyncio.get_running_loop()
-        call = _Call(script, args, loop.create_future(), loop.time())
+        call = _Call(script, args, together, loop.create_future(), loop.time())
         if call.large:
-            return await script(args=args)
+            await self._exchange([call])
+            return await call.answer
         if len(self._waiting) >= MAX_WAITING:
             raise TimeoutError("too many calls wait for the server")
         self._waiting.append(call)
@@ -92,8 +116,10 @@ class Pipelined:
 
     async def _exchange(self, calls: Sequence[_Call]) -> None:
         try:
-            for call, reply in zip(calls, await self._replies(calls), strict=True):
-                _settle(call, reply)
+            runs = _runs(calls)
+            for run, reply in zip(runs, await self._replies(runs), strict=True):
+                for call, part in zip(run.calls, run.replies(reply), strict=True):
+                    _settle(call, part)
         except Exception as error:  # each caller gets it
             for call in calls:
                 _settle(call, error)
@@ -102,20 +128,36 @@ class Pipelined:
                 call.answer.cancel()
             raise
 
-    async def _replies(self, calls: Sequence[_Call]) -> list[Any]:
+    async def _replies(self, runs: Sequence[_Run]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
-            for call in calls:
-                pipe.evalsha(call.script.sha, 0, *call.args)
+            for run in runs:
+                pipe.evalsha(run.script.sha, 0, *run.args)
             replies = await pipe.execute(raise_on_error=False)
-        for number, call in enumerate(calls):
+        for number, run in enumerate(runs):
             if isinstance(replies[number], NoScriptError):  # a server that is new, or was emptied
-                replies[number] = await _reloaded(call)
+                replies[number] = await _reloaded(run)
         return replies
 
 
-async def _reloaded(call: _Call) -> Any:
+def _runs(calls: Sequence[_Call]) -> list[_Run]:
+    runs: list[_Run] = []
+    open_runs: dict[str, _Run] = {}
+    for call in calls:
+        if not call.together:
+            runs.append(_Run(call.script, list(call.args), [call]))
+            continue
+        run = open_runs.get(call.script.sha)
+        if run is None or len(run.calls) == MAX_TOGETHER:
+            run = open_runs[call.script.sha] = _Run(call.script, [len(call.args)], [])
+            runs.append(run)
+        run.args += call.args
+        run.calls.append(call)
+    return runs
+
+
+async def _reloaded(run: _Run) -> Any:
     try:
-        return await call.script(args=call.args)
+        return await run.script(args=run.args)
     except Exception as error:
         return error
 

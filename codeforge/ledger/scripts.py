@@ -33,6 +33,26 @@ RUN_WHEN_FULL = frozenset(
 SHARED = ("common", "places", "endings")
 """What comes before a script's own lines, in this order: each builds on those before it."""
 
+TOGETHER = frozenset({"claim", "finish"})
+"""Scripts of which one run takes several calls: what each task needs, when hundreds begin and end at once. What is
+shared above is then set up once for all of them."""
+
+_ONE_BY_ONE = """
+local function one(ARGV)
+{own}
+end
+local width, answers = tonumber(ARGV[1]), {{}}
+for first = 2, #ARGV, width do
+  local args = {{}}
+  for i = 1, width do args[i] = ARGV[first + i - 1] end
+  local done, answer = pcall(one, args)
+  if not done and type(answer) ~= 'table' then answer = {{err = tostring(answer)}} end
+  answers[#answers + 1] = answer
+end
+return answers
+"""
+"""A call that fails fails alone: its answer is the error."""
+
 NO_CONSTANTS = ""
 
 
@@ -43,6 +63,7 @@ def script_text(name: str) -> str:
     folder = files("codeforge.ledger") / "lua"
     bounds = ",".join(str(bound) for bound in HISTOGRAM_BOUNDS_MS)
     flags = "flags=allow-oom" if name in RUN_WHEN_FULL else ""
+    own = (folder / f"{name}.lua").read_text()
     return "\n".join(
         (
             f"#!lua {flags}".rstrip(),
@@ -52,7 +73,7 @@ def script_text(name: str) -> str:
             f"local SUSPECT, ALONE = {SUSPECT}, {ALONE}",
             f"local HOST_KEPT_MS, PAGE_SINCE_MS = {HOST_KEPT_MS}, {PAGE_SINCE_MS}",
             *((folder / f"{shared}.lua").read_text() for shared in SHARED),
-            (folder / f"{name}.lua").read_text(),
+            _ONE_BY_ONE.format(own=own) if name in TOGETHER else own,
         )
     )
 
@@ -93,7 +114,7 @@ class Scripts:
 
     async def run(self, name: str, args: Sequence[Argument]) -> Any:
         """Runs `lua/<name>.lua` with ARGV = args. Raises LedgerUnavailable."""
-        return await answer(self._pipelined.run(self._script(name), args))
+        return await answer(self._pipelined.run(self._script(name), args, together=name in TOGETHER))
 
     async def run_replicated(self, name: str, args: Sequence[Argument], wanted: Replication) -> tuple[Any, bool]:
         """Runs it and waits for replicas: the script's answer, and whether enough have what it wrote.

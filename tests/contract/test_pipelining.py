@@ -8,9 +8,15 @@ import redis
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError, TimeoutError
 
-from codeforge.ledger import pipelining
+from codeforge.errors import LedgerUnavailable, StaleClaim
+from codeforge.ledger import keys, pipelining
 from codeforge.ledger.connection import connect
 from codeforge.ledger.pipelining import MAX_BYTES, Pipelined
+from codeforge.ledger.port import WorkerRecord
+from codeforge.settings import load_settings
+from codeforge.wiring.ledger import redis_ledger
+from codeforge.worker_types import WorkerType
+from tests.factories import new_task
 from tests.servers.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
@@ -46,12 +52,13 @@ async def test_every_caller_gets_its_own_answer_out_of_a_few_round_trips(client:
 
 async def test_an_error_is_its_caller_s_alone(client: Redis) -> None:
     script, pipelined = client.register_script(ECHO), Pipelined(client)
-    good, bad, large = await asyncio.gather(
+    answers: list[object] = await asyncio.gather(
         pipelined.run(script, ["good", ""]),
         pipelined.run(script, ["bad", ""]),
         pipelined.run(script, ["large", "x" * (MAX_BYTES + 1)]),
         return_exceptions=True,
     )
+    good, bad, large = answers
     assert good == [b"good", 0]
     assert isinstance(bad, ResponseError)
     assert large == [b"large", MAX_BYTES + 1]
@@ -92,3 +99,28 @@ async def test_more_than_can_wait_are_refused(client: Redis, monkeypatch: pytest
     answers = await asyncio.gather(*(pipelined.run(script, [str(n), ""]) for n in range(30)), return_exceptions=True)
     refused = [answer for answer in answers if isinstance(answer, TimeoutError)]
     assert len(refused) == 20
+
+
+async def test_calls_run_together_get_their_own_answers_and_errors_out_of_few_runs(valkey: ValkeyServer) -> None:
+    """What it is for: claims of many tasks in one turn of the loop; one by a worker without a lease, one of a row that
+    is broken."""
+    ledger = redis_ledger(load_settings({"redis_url": valkey.url}), connections=2)
+    try:
+        await ledger.renew_lease(WorkerRecord("w", [WorkerType.ANALYSIS], 100))
+        tasks = [new_task() for _ in range(40)]
+        await ledger.submit(tasks)
+        assert await ledger.claim("unknown", "w", "c") is None
+        with redis.Redis.from_url(valkey.url) as admin:
+            admin.set(keys.task(tasks[1].id), "no row")
+        ran, _ = calls_and_reads(valkey)
+        answers = await asyncio.gather(
+            *(ledger.claim(task.id, "w" if number else "nobody", task.id) for number, task in enumerate(tasks)),
+            return_exceptions=True,
+        )
+        ran_now, _ = calls_and_reads(valkey)
+    finally:
+        await ledger.close()
+    assert isinstance(answers[0], StaleClaim)
+    assert isinstance(answers[1], LedgerUnavailable)
+    assert [answer.task.id for answer in answers[2:]] == [task.id for task in tasks[2:]]  # type: ignore[union-attr]
+    assert ran_now - ran == 3

@@ -6,24 +6,24 @@ local lease = redis.call('ZSCORE', 'cf:lease', worker)
 if not lease or tonumber(lease) <= now then return {'no_lease'} end
 
 local key = task_key(id)
-local row = redis.call('HMGET', key, 'state', 'type', 'claim', 'timeout_s', 'attempts', 'trace')
-local state, worker_type = row[1], row[2]
-if state == 'running' and row[3] == claim then
+local row = redis.call('HMGET', key, 'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms',  -- PLACED
+  'state', 'claim', 'timeout_s', 'attempts', 'fence', 'crashes', 'trace')
+local worker_type, state = row[2], row[8]
+if state == 'running' and row[9] == claim then
   return {'claimed', redis.call('HGETALL', key), redis.call('HGETALL', 'cf:journal:' .. id)}
 end
 local queued_at = worker_type and redis.call('ZSCORE', 'cf:queued:' .. worker_type, id)
 if state ~= 'queued' or not queued_at then return {'nothing'} end
 -- A suspect that would only wait in the worker stays in the queue: its time runs from the claim.
-local crashes = math.min(tonumber(redis.call('HGET', key, 'crashes') or 0), ALONE)
+local crashes = math.min(tonumber(row[13] or 0), ALONE)
 if crashes >= SUSPECT and not string.find(ARGV[4], crashes, 1, true) then return {'nothing'} end
-if turned_back(id, now) then return {'nothing'} end
+if turned_back(id, row[1], now) then return {'nothing'} end
 
-redis.call('HINCRBY', key, 'fence', 1)
-local attempts = redis.call('HINCRBY', key, 'attempts', 1)
-redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 'started_at', now)
-move(id, 'running', now + tonumber(row[4]) * 1000)
+local attempts, fence = tonumber(row[11]) + 1, tonumber(row[12]) + 1
+redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 'started_at', now,
+  'attempts', attempts, 'fence', fence, unpack(shift(id, row, 'running', now + tonumber(row[10]) * 1000)))
 redis.call('SADD', 'cf:owned:' .. worker, id)
-redis.call('SREM', 'cf:cancel:' .. worker, id)  -- it was for an earlier attempt
-observe('wait', worker_type, now - tonumber(queued_at), row[6])
+if fence > 1 then redis.call('SREM', 'cf:cancel:' .. worker, id) end  -- it was for an earlier attempt
+observe('wait', worker_type, now - tonumber(queued_at), row[14])
 event(id, 'running', '{"state":"running","attempt":' .. attempts .. '}')
 return {'claimed', redis.call('HGETALL', key), redis.call('HGETALL', 'cf:journal:' .. id)}

@@ -74,11 +74,10 @@ end
 local function await_projection(id, partitions)
   local key = task_key(id)
   local bytes = redis.call('HSTRLEN', key, 'input') + redis.call('HSTRLEN', key, 'result')
-  local before = redis.call('HGET', key, 'outbox_bytes') or 0
-  redis.call('INCRBY', 'cf:outbox:bytes', bytes - tonumber(before))
+  local row = redis.call('HMGET', key, 'outbox_bytes', 'fence')
+  redis.call('INCRBY', 'cf:outbox:bytes', bytes - tonumber(row[1] or 0))
   redis.call('HSET', key, 'outbox_bytes', bytes)
-  redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*',
-    'id', id, 'fence', redis.call('HGET', key, 'fence'), 'bytes', bytes)
+  redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*', 'id', id, 'fence', row[2], 'bytes', bytes)
 end
 
 local function leave_outbox(id)

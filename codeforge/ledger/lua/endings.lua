@@ -1,28 +1,31 @@
 -- How tasks and attempts end.
 
--- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.
-local function terminate(id, state, now, partitions)
+-- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before;
+-- `more` (name, value...) are set with the others.
+local function terminate(id, state, now, partitions, more)
   local key = task_key(id)
-  move(id, '')
-  local row = redis.call('HMGET', key, 'type', 'worker', 'started_at', 'attempts', 'tenant',
-    'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message', 'wait_ms', 'run_ms', 'trace')
-  local worker_type = row[1]
-  disown(id, row[2])
-  redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '')
+  local row = redis.call('HMGET', key, 'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms',  -- PLACED
+    'worker', 'attempts', 'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message', 'trace')
+  local worker_type, worker, run_ms = row[2], row[8], row[7]
+  local fields = shift(id, row, '')
+  if fields[3] == 'run_ms' then run_ms = fields[4] end
+  for _, part in ipairs(more or {}) do fields[#fields + 1] = part end
+  disown(id, worker)
+  redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '', unpack(fields))
   if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
   count('finished:' .. worker_type .. ':' .. state)
   -- A task that has a worker runs; one that is cancelled while it waits has no duration.
-  if row[2] and row[2] ~= '' then observe('duration', worker_type, now - tonumber(row[3]), row[13]) end
+  if worker and worker ~= '' then observe('duration', worker_type, now - tonumber(row[5]), row[15]) end
   local reason = 'null'
-  if row[9] and row[9] ~= '' then
-    reason = '{"code":' .. cjson.encode(row[9]) .. ',"message":' .. cjson.encode(row[10] or '') .. '}'
+  if state ~= 'succeeded' and row[13] and row[13] ~= '' then
+    reason = '{"code":' .. cjson.encode(row[13]) .. ',"message":' .. cjson.encode(row[14] or '') .. '}'
   end
   event(id, state, string.format(
     '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"wait_s":%s,"run_s":%s,' ..
     '"sandbox_peak_bytes":null,"error":%s}',
-    state, row[4], row[6], row[7], row[8], (row[11] or 0) / 1000, (row[12] or 0) / 1000, reason))
+    state, row[9], row[10], row[11], row[12], (row[6] or 0) / 1000, (run_ms or 0) / 1000, reason))
   await_projection(id, partitions)
-  release(row[5], now)
+  release(row[1], now)
 end
 
 local function set_error(id, code, message, retryable)

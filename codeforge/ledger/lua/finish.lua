@@ -10,7 +10,6 @@ if not owns(id, ARGV[2], ARGV[3]) then
 end
 
 local now = now_ms()
-redis.call('HSET', key, 'ended_by', ARGV[3])
 local row = redis.call('HMGET', key, 'type', 'attempts', 'max_attempts', 'cancel', 'worker', 'tenant')
 if ARGV[6] ~= '' then
   set_error(id, ARGV[6], ARGV[7], ARGV[8])
@@ -22,7 +21,7 @@ if outcome == 'retry' and tonumber(row[2]) < tonumber(row[3]) then
   local due = now + tonumber(ARGV[9])
   disown(id, row[5])
   move(id, 'delayed', due)
-  redis.call('HSET', key, 'state', 'queued', 'not_before', due, 'worker', '')
+  redis.call('HSET', key, 'state', 'queued', 'not_before', due, 'worker', '', 'ended_by', ARGV[3])
   count('attempts:' .. row[1] .. ':retry')
   event(id, 'retry', string.format('{"state":"queued","attempt":%s,"not_before":%.0f,"error":{"code":%s,"message":%s}}',
     row[2], due, cjson.encode(ARGV[6]), cjson.encode(ARGV[7])))
@@ -32,6 +31,9 @@ end
 
 count('attempts:' .. row[1] .. ':' .. outcome)
 if outcome == 'retry' then outcome = 'dead' end
-if outcome == 'succeeded' then redis.call('HSET', key, 'result', ARGV[5], 'error_code', '', 'error_message', '') end
-terminate(id, outcome, now, partitions)
+local more = {'ended_by', ARGV[3]}
+if outcome == 'succeeded' then
+  more = {'ended_by', ARGV[3], 'result', ARGV[5], 'error_code', '', 'error_message', ''}
+end
+terminate(id, outcome, now, partitions, more)
 return outcome

@@ -30,11 +30,15 @@ local function tally_place(place, worker_type, tenant, n)
   if place == 'held' then tally('cf:held', worker_type, n) end
 end
 
--- Puts a task into a place, and out of the one where it was. `to` is '' for a task that ended. How long it waited from
--- when it was due, and how long it ran, is added up over its attempts.
-local function move(id, to, score)
-  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'place', 'queued_at', 'started_at')
+-- What `shift` must know of a task's row.
+local PLACED = {'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms'}
+
+-- Puts a task into a place, and out of the one where it was. `row` is its PLACED, `to` is '' for a task that ended. Answers
+-- the fields to set in its row: name, value... How long it waited from when it was due, and how long it ran, is added up
+-- over its attempts.
+local function shift(id, row, to, score)
   local tenant, worker_type, from = row[1], row[2], row[3]
+  local fields = {'place', to}
   if not from then  -- accepted before places were kept
     for _, place in ipairs({'queued', 'delayed', 'running'}) do redis.call('ZREM', place_key(place, worker_type), id) end
   elseif from ~= '' then
@@ -45,14 +49,22 @@ local function move(id, to, score)
       redis.call('SREM', 'cf:gates', worker_type .. ':' .. tenant)
     end
   end
-  if from == 'running' then redis.call('HINCRBY', task_key(id), 'run_ms', now_ms() - tonumber(row[5])) end
-  if to == 'running' and row[4] then redis.call('HINCRBY', task_key(id), 'wait_ms', now_ms() - tonumber(row[4])) end
+  if from == 'running' then
+    fields[3], fields[4] = 'run_ms', tonumber(row[7] or 0) + now_ms() - tonumber(row[5])
+  elseif to == 'running' and row[4] then
+    fields[3], fields[4] = 'wait_ms', tonumber(row[6] or 0) + now_ms() - tonumber(row[4])
+  end
   if to ~= '' then
     redis.call('ZADD', place_key(to, worker_type, tenant), score, id)
     tally_place(to, worker_type, tenant, 1)
     if to == 'held' then redis.call('SADD', 'cf:gates', worker_type .. ':' .. tenant) end
   end
-  redis.call('HSET', task_key(id), 'place', to)
+  return fields
+end
+
+local function move(id, to, score)
+  local row = redis.call('HMGET', task_key(id), unpack(PLACED))
+  redis.call('HSET', task_key(id), unpack(shift(id, row, to, score)))
 end
 
 local function agents()
@@ -135,9 +147,8 @@ local function release(tenant, now)
 end
 
 -- A claim over a cap: the task waits at the gate where it was in turn before. Answers whether it does.
-local function turned_back(id, now)
-  local row = redis.call('HMGET', task_key(id), 'tenant', 'priority', 'queued_at')
-  local tenant, cap, to = row[1], running_cap(row[1]), nil
+local function turned_back(id, tenant, now)
+  local cap, to = running_cap(tenant), nil
   if cap > 0 and tonumber(redis.call('HGET', 'cf:tenant:' .. tenant, 'running') or 0) >= cap then
     to = 'held'
   elseif MAX_AGENTS > 0 and agents() >= MAX_AGENTS then
@@ -145,7 +156,8 @@ local function turned_back(id, now)
   else
     return false
   end
-  move(id, to, RANKS[row[2]] * 1e13 + tonumber(row[3]))
+  local row = redis.call('HMGET', task_key(id), 'priority', 'queued_at')
+  move(id, to, RANKS[row[1]] * 1e13 + tonumber(row[2]))
   release(tenant, now)  -- its place in the queue is another's now
   return true
 end
