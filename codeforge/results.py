@@ -34,7 +34,7 @@ class Page(ResultModel):
     cost: float = 0.0
     title: str = ""
     markdown: str = ""
-    links: list[str] = []
+    links: list[str] = Field(default_factory=list)
     content_hash: str
 
 
@@ -51,7 +51,7 @@ class ScrapeResult(ResultModel):
 
     pages: list[Page]
     failed: list[FailedPage]
-    warnings: list[Notice] = []
+    warnings: list[Notice] = Field(default_factory=list)
 
 
 class SourcePassage(ResultModel):
@@ -70,7 +70,7 @@ class Source(ResultModel):
     title: str = ""
     excerpt: str = ""
     content_hash: str = ""
-    passages: list[SourcePassage] = []
+    passages: list[SourcePassage] = Field(default_factory=list)
 
 
 class Span(ResultModel):
@@ -90,7 +90,7 @@ class Claim(ResultModel):
     sources: list[int]
     supported: bool
     id: str = ""
-    spans: list[Span] = []
+    spans: list[Span] = Field(default_factory=list)
     reason: str = ""
 
 
@@ -110,10 +110,10 @@ class AnalysisResult(ResultModel):
     report: str
     claims: list[Claim]
     sources: list[Source]
-    contradictions: list[Contradiction] = []
-    questions: list[str] = []
-    failed: list[FailedPage] = []
-    warnings: list[Notice] = []
+    contradictions: list[Contradiction] = Field(default_factory=list)
+    questions: list[str] = Field(default_factory=list)
+    failed: list[FailedPage] = Field(default_factory=list)
+    warnings: list[Notice] = Field(default_factory=list)
 
 
 class Turn(ResultModel):
@@ -147,7 +147,7 @@ class DebateResult(ResultModel):
     transcript: list[Turn]
     verdict: Verdict
     control: DebateControl
-    warnings: list[Notice] = []
+    warnings: list[Notice] = Field(default_factory=list)
 
 
 class TestReport(ResultModel):
@@ -176,7 +176,7 @@ class CodingResult(ResultModel):
     diff: str
     tests: TestReport | None
     iterations: list[Iteration]
-    warnings: list[Notice] = []
+    warnings: list[Notice] = Field(default_factory=list)
 
 
 RESULTS: dict[WorkerType, type[ResultModel]] = {
