@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -39,25 +39,25 @@ def _run(name: str, scale: Scale) -> Mapping[str, float]:
         crew = crew_of(name, processes, Job(AGENTS, PROCESSES, 0, valkey.url, "http://127.0.0.1:9/v1"))
         crew.submit(tasks)
         broker = family(valkey.pid or 0)
-        broker_s = cpu_s(broker)
         crew.launch()
-        per_s = _rate(crew, tasks)
-        return {
-            "per_s": per_s,
-            "cpu_ms_per_task": processes.cpu_s(*crew.workers) * 1_000 / tasks,
-            "broker_ms_per_task": (cpu_s(broker) - broker_s) * 1_000 / tasks,
-        }
+        return _figures(crew, tasks, lambda: (processes.cpu_s(*crew.workers), cpu_s(broker)))
 
 
-def _rate(crew: Crew, tasks: int) -> float:
-    """Tasks a second from the last look at which none was done to the last task. Raises TimeoutError."""
+def _figures(crew: Crew, tasks: int, spent_s: Callable[[], tuple[float, float]]) -> Mapping[str, float]:
+    """From the last look at which none was done to the last task: starting the programs is no task's cost. Raises
+    TimeoutError."""
     deadline = time.monotonic() + LONGEST_S
-    began = looked = time.monotonic()
+    began, before = time.monotonic(), spent_s()
     while (done := crew.done(tasks)) < tasks:
         if done == 0:
-            began = looked
-        if looked > deadline:
+            began, before = time.monotonic(), spent_s()
+        if time.monotonic() > deadline:
             raise TimeoutError(f"{done:,} of {tasks:,} tasks after {LONGEST_S:.0f} s")
         time.sleep(POLL_S)
-        looked = time.monotonic()
-    return tasks / (looked - began)
+    ended, after = time.monotonic(), spent_s()
+    workers_s, broker_s = (each - earlier for each, earlier in zip(after, before, strict=True))
+    return {
+        "per_s": tasks / (ended - began),
+        "cpu_ms_per_task": workers_s * 1_000 / tasks,
+        "broker_ms_per_task": broker_s * 1_000 / tasks,
+    }

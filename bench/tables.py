@@ -85,7 +85,8 @@ TABLES: Mapping[str, Table] = {
     ),
     empty.NAME: Table(
         "Empty tasks",
-        "Tasks that do nothing, waiting in the queue before two worker processes of 100 slots each start.",
+        "Tasks that do nothing, waiting in the queue before two worker processes of 100 slots each start; from the "
+        "first that is done.",
         (
             Column("tasks/s", "per_s"),
             Column("to dramatiq", "per_s", 2, crews.DRAMATIQ),
