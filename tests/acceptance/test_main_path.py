@@ -144,11 +144,14 @@ def _succeeded(stack: Stack) -> float:
 def test_cancel_reaches_a_running_task_within_two_seconds(stack: Stack, site: Site) -> None:
     task_id = stack.submit("scrape", {"urls": [site.url("/slow")]})
     eventually(lambda: stack.task(task_id)["state"] == "running", "running")
+    asked = stack.client.get("/autoscale/scrape").json()
+    assert asked == {"type": "scrape", "value": 1, "queued": 0, "running": 1}, "a running task keeps its pod"
     started = time.monotonic()
     assert stack.client.delete(f"/tasks/{task_id}").status_code == 202
     eventually(lambda: stack.task(task_id)["state"] == "cancelled", "cancelled", 5)
     assert time.monotonic() - started < 2.5
     assert stack.client.delete(f"/tasks/{task_id}").status_code == 409
+    assert stack.client.get("/autoscale/scrape").json()["value"] == 0
 
 
 def test_flower_sees_the_tasks_behind_its_password(stack: Stack, site: Site) -> None:
