@@ -45,8 +45,12 @@ class ApiServerPods:
         query: dict[str, str | int] = {"labelSelector": WORKERS, "limit": CHUNK}
         for _ in range(MAX_CHUNKS):
             body = await self._ask("GET", self._path, params=query, headers={"Accept": METADATA_LIST})
-            found += [_pod(item["metadata"]) for item in body["items"]]
-            if not (further := body["metadata"].get("continue")):
+            try:
+                found += [_pod(item["metadata"]) for item in body["items"]]
+                further = body["metadata"].get("continue")
+            except (AttributeError, KeyError, TypeError) as error:
+                raise ClusterUnavailable("the API server's answer is no list of pods") from error
+            if not further:
                 return found
             query["continue"] = further
         raise ClusterUnavailable(f"more than {CHUNK * MAX_CHUNKS} pods")

@@ -73,7 +73,7 @@ class BusyPods:
         """Looks again and again; ends only by a bug."""
         pause_s = PERIOD_S
         while True:
-            await asyncio.sleep(random.uniform(0.9, 1.1) * pause_s)  # noqa: S311 - jitter
+            await asyncio.sleep(random.uniform(1.0, 1.2) * pause_s)  # noqa: S311 - jitter
             pause_s = await self.look()
 
     async def look(self) -> float:
@@ -108,7 +108,8 @@ class BusyPods:
                 counts[error.code] += 1
 
     def _failed(self, error: ClusterUnavailable, counts: dict[str, float]) -> float:
-        """Notes it; answers how long to leave the API server alone: longer each time, and no less than it asked for."""
+        """Notes it; answers how long to leave the API server alone: longer each time, and no less than it asked for,
+        within `LONGEST_PAUSE_S`."""
         longer_s: float = PERIOD_S * 2 ** min(self._failures, 10)
         pause_s = min(max(error.retry_after_s or 0.0, longer_s), LONGEST_PAUSE_S)
         self._failures += 1

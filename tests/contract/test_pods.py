@@ -130,6 +130,15 @@ async def test_refusal_says_what_it_is(
         assert cluster.token not in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [{}, [], {"items": [{}], "metadata": {}}, {"items": [], "metadata": None}])
+async def test_answer_of_another_form_is_a_failure_like_any_other(
+    cluster: KubernetesApi, api: ApiServerPods, body: object
+) -> None:
+    cluster.refusals = [Answer(body=body)]
+    with pytest.raises(ClusterUnavailable, match="no list of pods"):
+        await api.list()
+
+
 async def test_server_that_hangs_is_not_waited_for(
     cluster: KubernetesApi, server: CannedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
