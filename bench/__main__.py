@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import agents, density, empty, frontdoor, projector, scrape, search
+from bench import agents, density, empty, exposition, frontdoor, projector, scrape, search
 from bench.figures import RESULTS
 from bench.report import renew
 from bench.scale import FULL, QUICK
 from bench.turns import Turns
 
 PIECES: dict[str, Callable[[Turns], None]] = {
-    module.NAME: module.measure for module in (frontdoor, empty, projector, search, scrape, density, agents)
+    module.NAME: module.measure for module in (frontdoor, exposition, empty, projector, search, scrape, density, agents)
 }
 REPORT = "report"
 MINUTES = 38.0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import ge, le, lt
 
-from bench import agents, crews, density, empty, frontdoor, projector, scrape
+from bench import agents, crews, density, empty, exposition, frontdoor, projector, scrape
 from bench.figures import Figure, Piece
 
 Pieces = Mapping[str, Piece]
@@ -61,6 +61,13 @@ GOALS: Sequence[Goal] = (
         1.2,
         le,
         _ratio(frontdoor.NAME, frontdoor.BACKLOG, frontdoor.OURS, "p50_ms"),
+    ),
+    Goal(
+        "a scrape at 5,000 running tasks: under 20 ms",
+        20,
+        lt,
+        _figure(exposition.NAME, exposition.contender(exposition.TASKS), "p50_ms"),
+        1,
     ),
     Goal(
         "500 agents: under 200 MB in all worker processes", 200, lt, _figure(density.NAME, _ours(500), "workers_mb"), 0

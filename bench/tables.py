@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench import agents, crews, density, empty, frontdoor, projector, scrape, search
+from bench import agents, crews, density, empty, exposition, frontdoor, projector, scrape, search
 from bench.figures import Figure, Piece
 
 
@@ -53,6 +53,17 @@ TABLES: Mapping[str, Table] = {
             Column("p50 ms", "p50_ms", 1),
             Column("p99 ms", "p99_ms", 1),
             Column("requests/s to the bare one", "per_s", 2, frontdoor.BARE),
+        ),
+    ),
+    exposition.NAME: Table(
+        "Scrapes",
+        "`GET /metrics` in OpenMetrics format by one client, one after another; tasks were submitted and claimed "
+        "through the ledger.",
+        (
+            Column("p50 ms", "p50_ms", 1),
+            Column("p99 ms", "p99_ms", 1),
+            Column("processor ms", "cpu_ms", 1),
+            Column("kB", "kb", 1),
         ),
     ),
     agents.NAME: Table(
