@@ -83,13 +83,13 @@ OVERVIEW = Dashboard(
         Panel(
             "Memory of the API",
             "bytes",
-            [('process_resident_memory_bytes{job=~"codeforge(-api)?"}', "{{instance}}")],
+            [('process_resident_memory_bytes{job="codeforge-api"}', "{{instance}}")],
             "Of each replica.",
         ),
         Panel(
             "Scrapes",
             "s",
-            [('scrape_duration_seconds{job=~"codeforge(-api)?"}', "{{instance}}")],
+            [('scrape_duration_seconds{job="codeforge-api"}', "{{instance}}")],
             "How long a replica takes to give its figures.",
         ),
     ),
