@@ -78,7 +78,8 @@ def _flower(settings: Settings, port: int, data_dir: DataDir) -> ProcessSpec:
     async def ready() -> bool:
         return await http_status(LOOPBACK, port, "/healthcheck") == 200
 
-    command = (sys.executable, "-m", "celery", "flower", f"--address={LOOPBACK}", f"--port={port}")
+    limits = (f"--max-tasks={settings.flower_max_tasks}",)
+    command = (sys.executable, "-m", "celery", "flower", *limits, f"--address={LOOPBACK}", f"--port={port}")
     own = {
         "CELERY_BROKER_URL": settings.redis_address,
         "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{data_dir.password('flower').get_secret_value()}",

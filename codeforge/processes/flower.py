@@ -24,8 +24,8 @@ def flower_command(settings: Settings) -> tuple[list[str], dict[str, str]]:
     behind_sentinel = is_sentinel(settings.redis_address)
     application = ["-A", "codeforge.broker.sentinel_app"] if behind_sentinel else []
     command = [sys.executable, "-m", "celery", *application, "flower"]
-    command += ["--max-tasks=10000"]  # it keeps them in memory
     command += [f"--address={settings.flower_host}", f"--port={settings.flower_port}"]
+    command.append(f"--max-tasks={settings.flower_max_tasks}")
     own = {
         f"{PREFIX}REDIS_URL" if behind_sentinel else "CELERY_BROKER_URL": settings.redis_address,
         "FLOWER_BASIC_AUTH": settings.flower_basic_auth.get_secret_value(),

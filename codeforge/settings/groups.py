@@ -272,6 +272,7 @@ class FlowerSettings(BaseSettings):
 
     flower_host: str = "127.0.0.1"
     flower_port: int = Field(default=5555, ge=1, le=65_535)
+    flower_max_tasks: int = Field(default=10_000, ge=1)  # it keeps them in memory, some 6 kB each
     flower_basic_auth: SecretStr | None = None  # user:password
 
     @field_validator("flower_basic_auth")

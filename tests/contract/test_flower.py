@@ -103,5 +103,6 @@ def test_the_command_line_shows_no_secret() -> None:
     given = {"REDIS_HOST": "redis", "REDIS_PASSWORD": "hidden-one", "FLOWER_BASIC_AUTH": "me:hidden-two"}
     command, environment = flower_command(load_settings(given))
     assert "hidden" not in " ".join(command)
+    assert "--max-tasks=10000" in command  # its own default takes over half a gigabyte
     assert environment["CELERY_BROKER_URL"] == "redis://:hidden-one@redis:6379/0"
     assert not [name for name in environment if name.startswith("CODEFORGE_")]
