@@ -66,7 +66,7 @@ class ZenRows:
         self._limits = limits or RenderLimits()
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._client = httpx.AsyncClient(
-            base_url=base_url.rstrip("/"),
+            base_url=base_url.rstrip("/").removesuffix("/v1"),  # with or without, as its documentation has both
             headers={"Accept-Encoding": ACCEPT_ENCODING},
             timeout=httpx.Timeout(self._limits.total_s, connect=self._limits.connect_s),
             trust_env=False,

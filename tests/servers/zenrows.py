@@ -126,6 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         api = self.server.api
+        if urlsplit(self.path).path not in ("/v1", "/v1/"):
+            self._send(404, "text/plain", b"404 page not found", {})
+            return
         asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
         with api.lock:
             api.requests.append(asked)

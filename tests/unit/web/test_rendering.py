@@ -219,6 +219,17 @@ def test_a_page_that_takes_too_long_to_render_is_given_up(site: Site, api: ZenRo
     assert (error.code, error.retryable) == ("timeout", True)
 
 
+def test_its_address_may_end_with_its_version(site: Site, api: ZenRowsApi) -> None:
+    async def run() -> float:
+        service = ZenRows(f"{api.base_url}/v1/", SecretStr(api.key), limits=QUICK)
+        try:
+            return (await service.render(site.url("/bread"), unblock=False, within_s=5.0)).cost
+        finally:
+            await service.close()
+
+    assert asyncio.run(run()) == pytest.approx(0.0014)
+
+
 def test_an_unreachable_service_is_told(site: Site) -> None:
     with ZenRowsApi() as gone:
         pass
