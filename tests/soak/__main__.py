@@ -36,6 +36,7 @@ DRAIN_S = 600.0
 DELAYED = 37
 """Tasks that wait all the time, so that a depth that is not zero is compared, too."""
 
+BEGIN, END = "<!-- soak: begin -->", "<!-- soak: end -->"
 KILLS_UNTIL = 0.6
 """The share of the run in which workers are killed; the rest shows how those that live long behave."""
 
@@ -145,20 +146,27 @@ def watched(stack: Stack, prometheus: Prometheus, load: Load, minutes: float, ki
     )  # fmt: skip
 
 
+def report(path: Path, text: str) -> None:
+    """Puts it between the marks, if the file has them; else it is all of the file."""
+    head, begin, rest = (path.read_text() if path.exists() else "").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    path.write_text(f"{head}{begin}\n{text}{end}{tail}" if begin and end else text)
+
+
 def main() -> None:
     """The program."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--rate", type=float, default=100.0, help="tasks a second")
     parser.add_argument("--kills", type=int, default=6, help="how many workers are killed")
-    parser.add_argument("--report", type=Path, help="the page to write")
+    parser.add_argument("--report", type=Path, help="the page to renew")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="codeforge-soak-") as directory:
         outcome = soak(Path(directory), options.minutes, options.rate, options.kills)
     text = page(outcome)
     say(text)
     if options.report is not None:
-        options.report.write_text(text)
+        report(options.report, text)
     sys.exit(1 if outcome.wrong else 0)
 
 

@@ -60,19 +60,12 @@ def page(outcome: Outcome) -> str:
 
 def _lines(outcome: Outcome) -> Iterator[str]:
     load, equal = outcome.load, sum(each.equal for each in outcome.comparisons)
-    yield f"""# Soak
-
-`python -m tests.soak --minutes {outcome.minutes:g} --report docs/soak.md` wrote this page: a whole stack on embedded
-engines (`codeforge up --workers each`), a model's service that answers after one second, a local site, and a real
-Prometheus that scrapes every second. Of twenty tasks 17 are `coding` with one model call; one each is `scrape`,
-`analysis` and `debate`.
-
-{outcome.machine}; other work went on during the run.
+    yield f"""{outcome.machine}; other work went on during the run.
 
 ## What came of it
 - {_counts(load.accepted)}: {load.accepted.total()} tasks accepted in {outcome.minutes:g} minutes,
   {load.accepted.total() / outcome.minutes / 60:.1f} a second. Refused: {_counts(load.refused)}; unanswered:
-  {_counts(load.unanswered)}. The slowest answer to a submission took {load.slowest_s:.2f} s. All had ended and was
+  {_counts(load.unanswered)}. The slowest answer to a submission took {load.slowest_s:.2f} s. All had ended and were
   stored {outcome.drain_s:.0f} s after the last one.
 - {outcome.killed} workers were killed with SIGKILL, one after the other, in the first 60 % of the run.
 - Alerts that fired at the end: {", ".join(sorted(outcome.alerts)) or "none"}.
