@@ -117,7 +117,9 @@ def health_routes(registry: CollectorRegistry, ledger_errors: Counter) -> APIRou
         except (LedgerUnavailable, TimeoutError):
             ledger_errors.inc()
         if OPENMETRICS in accept:
-            text = openmetrics.generate_latest(Together(parts))  # type: ignore[no-untyped-call]  # it is typed in part
+            # No name of ours needs escaping, and looking at each of their characters doubles what a scrape costs.
+            plain = openmetrics.ALLOWUTF8
+            text = openmetrics.generate_latest(Together(parts), escaping=plain)  # type: ignore[no-untyped-call]  # typed in part
             return Response(text, media_type=openmetrics.CONTENT_TYPE_LATEST)
         return Response(generate_latest(Together(parts)), media_type=CONTENT_TYPE_LATEST)
 

@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 from prometheus_client.core import Metric
+from prometheus_client.openmetrics import exposition
 
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS
 from codeforge.ledger.port import Exemplar, LedgerSnapshot, QueueDepth
@@ -133,3 +134,9 @@ def test_batch_size_is_a_sum_and_a_count() -> None:
         "codeforge_projection_batch_size_count": 2,
         "codeforge_projection_batch_size_sum": 30,
     }
+
+
+def test_no_name_needs_the_escaping_that_scrapes_leave_out() -> None:
+    counters = {"llm_cost:coding:vendor/model.x:free": 0.1, "wait:scrape": 1.0}
+    parts = LedgerMetrics(LedgerSnapshot(dict.fromkeys(WorkerType, EMPTY), 7, counters))
+    assert exposition.generate_latest(parts, escaping=exposition.ALLOWUTF8) == exposition.generate_latest(parts)
