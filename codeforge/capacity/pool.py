@@ -71,6 +71,10 @@ class Pool:
         pod.request = Request(self.workload.name, self.workload.cpu, self.workload.memory, partial(self._placed, pod))
         self._nodes.request(pod.request)
 
+    def _count(self, change: int) -> None:
+        if self.workload.slots:  # an engine's pod is no worker process
+            self._meter.pods(change)
+
     def _placed(self, pod: Pod, node: Node, start_s: float) -> None:
         pod.node, pod.placed_s, pod.state = node, self._loop.now_s, PodState.STARTING
         self._loop.after(start_s, partial(self._started, pod))
@@ -80,7 +84,7 @@ class Pool:
             return
         pod.state, pod.ready_s = PodState.READY, self._loop.now_s
         self._ready.append(pod)
-        self._meter.pods(1)
+        self._count(1)
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -125,7 +129,7 @@ class Pool:
         """Deleted: SIGTERM to one that runs, nothing to wait for with one that does not."""
         if pod.state is PodState.READY:
             self._ready.remove(pod)
-            self._meter.pods(-1)
+            self._count(-1)
         had_started = pod.state is PodState.READY
         pod.state = PodState.TERMINATING
         if pod.request is not None:

@@ -4,6 +4,7 @@ pods' names."""
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,12 +28,15 @@ INFO_PERIOD_MS = 100
 class RedisPods:
     """Three of each, all started on entry. A server that is stopped keeps its volume and may be started again.
     `server` is a real redis-server, with redis-cli beside it; with `certificates`, a directory as
-    the Secret of the component redis-tls, all goes over TLS."""
+    the Secret of the component redis-tls, all goes over TLS. `told` are further variables of the
+    containers."""
 
-    def __init__(self, directory: Path, server: Path, certificates: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path, server: Path, certificates: Path | None = None, told: Mapping[str, str] | None = None
+    ) -> None:
         self._certificates = certificates
         self._directory = directory
-        self._settings: dict[str, str] = load_yaml(BASE / "redis" / "config.yaml")["data"]
+        self._settings: dict[str, str] = load_yaml(BASE / "redis" / "config.yaml")["data"] | dict(told or {})
         self._ports = {kind: [free_port() for _ in range(COUNT)] for kind in PORTS}
         self._running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
         (directory / "scripts").mkdir()

@@ -130,8 +130,10 @@ def secrets(stack: Stack) -> Iterator[str]:
             yield f"{title(workload)}: {sorted(map(str, required ^ needed))} missing or too many"
         if optional != OPTIONAL_SECRETS.get(process, set()):
             yield f"{title(workload)}: optional secrets are {sorted(map(str, optional))}"
+        user = environment_of(stack, container).get("CODEFORGE_REDIS_USER")
+        of_user = ("CODEFORGE_REDIS_PASSWORD", f"REDIS_{process.upper()}_PASSWORD" if user == process else None)
         for name, reference in references.items():
-            if name != f"CODEFORGE_{reference['key']}":
+            if name != f"CODEFORGE_{reference['key']}" and (name, reference["key"]) != of_user:
                 yield f"{title(workload)}: {name} is taken from the key {reference['key']}"
 
 
