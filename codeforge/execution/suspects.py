@@ -86,10 +86,9 @@ class SuspectRunner:
     @property
     def room(self) -> Sequence[int]:
         """For suspects of how many crashes there is a place now."""
+        free = not self._slots.locked()
         return [
-            crashes
-            for crashes in COMPANY
-            if not self._slots.locked() or (crashes in self._groups and self._groups[crashes].takes_more)
+            crashes for crashes in COMPANY if free or (crashes in self._groups and self._groups[crashes].takes_more)
         ]
 
     async def run(self, claimed: ClaimedTask, control: AttemptControl) -> None:
