@@ -153,8 +153,12 @@ def memory_mb(processes: Sequence[psutil.Process]) -> float:
 
 def cpu_s(processes: Sequence[psutil.Process]) -> float:
     """Their processor time so far, in seconds."""
-    times = [process.cpu_times() for process in processes]
-    return float(sum(each.user + each.system for each in times))
+    spent = 0.0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a helper of a start, gone by now
+            times = process.cpu_times()
+            spent += times.user + times.system
+    return spent
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:
