@@ -1,6 +1,6 @@
 """What each worker type gives back: the `result` of a succeeded task."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +23,9 @@ class Notice(ResultModel):
 class Page(ResultModel):
     """One page as fetched and extracted. `links` are absolute URLs without fragments, each once, in page order;
     `content_hash` is the SHA-256 of the Markdown, in hex. `method` is which way it was fetched and `method_reason` why;
-    `cost` is what a paid way cost, in the unit of the service's own figure (ZenRows: `X-Request-Cost`)."""
+    `cost` is what a paid way cost, in the unit of the service's own figure (ZenRows: `X-Request-Cost`). `author`,
+    `date` (YYYY-MM-DD), `language` (BCP 47) and `json_ld` are what the page says of itself. `truncated`: a PDF had
+    more pages or text than is read."""
 
     url: str
     final_url: str
@@ -33,7 +35,12 @@ class Page(ResultModel):
     method_reason: str = ""
     cost: float = 0.0
     title: str = ""
+    author: str = ""
+    date: str = ""
+    language: str = ""
+    json_ld: list[dict[str, Any]] = Field(default_factory=list)
     markdown: str = ""
+    truncated: bool = False
     links: list[str] = Field(default_factory=list)
     content_hash: str
 

@@ -28,7 +28,7 @@ from codeforge.web.robots import Robots
 from codeforge.web.slots import PageSlot
 from codeforge.web.validators import Validators
 
-ACCEPT = "text/html, application/xhtml+xml, text/markdown;q=0.9, text/plain;q=0.8, */*;q=0.1"
+ACCEPT = "text/html, application/xhtml+xml, text/markdown;q=0.9, text/plain;q=0.8, application/pdf;q=0.7, */*;q=0.1"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _MAYBE_CHALLENGES = frozenset({403, 429, 503})
@@ -312,5 +312,5 @@ def _target(hop: httpx.URL, answer: Answer, url: str) -> str:
 
 
 def _unsupported(media_type: MediaType, url: str) -> FetchError:
-    message = f"the content type {media_type.name[:100]!r} cannot be read; HTML, plain text and Markdown can"
+    message = f"the content type {media_type.name[:100]!r} cannot be read; HTML, PDF, plain text and Markdown can"
     return FetchError(message, code="unsupported_content_type", url=url)

@@ -1,24 +1,31 @@
 """From a page's text to its title, main content as Markdown, and links.
 
-trafilatura and lxml are imported by the first page, not by this module: processes that never scrape, the API among
-them, do not pay their memory. Everything here blocks and computes: call it off the event loop.
+Everything here blocks and computes, for seconds where a page is large: it runs in a process of its own (extractor.py).
+trafilatura, lxml and html-to-markdown are imported by the first page, so that no other process pays their memory.
 """
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import urldefrag, urljoin
 
+from codeforge.web.main_content import main_content, text_of
+from codeforge.web.markdown import to_markdown
+from codeforge.web.metadata import MAX_TITLE_CHARS, Metadata, metadata_of
 from codeforge.web.plain_text import page_text
 
 MAX_LINKS: Final = 5_000
 MAX_LINK_CHARS: Final = 2_048
 MAX_LINKS_CHARS: Final = 500_000
-MAX_TITLE_CHARS: Final = 500
 MAX_ELEMENTS: Final = 30_000
-"""trafilatura takes about 0.1 ms an element; pages with more of them give their plain text instead."""
+"""trafilatura takes about 0.1 ms an element; of pages with more of them the whole body is kept, pruned."""
+
+MAX_FORMED_ELEMENTS: Final = 60_000
+MAX_FORMED_DEPTH: Final = 250
+"""Pages with more, or deeper, give their plain text."""
+
 _NOTHING: Final = "<html><body></body></html>"
 
 
@@ -31,18 +38,17 @@ class Extract:
     markdown: str
     links: list[str]
     content_hash: str
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 def extract_html(text: str, url: str) -> Extract:
     """Extracts a decoded HTML page. `url` is its own, which relative links start from unless `<base href>` says
     otherwise. Markup that is no document gives an empty extract; no markup raises."""
     tree = _parse(text)
-    title = _title(tree)
+    metadata = metadata_of(tree)
     links = _absolute_links(tree, url)
-    markdown = _main_content(tree, url)
-    if not markdown or _lost_its_form(markdown):
-        markdown = page_text(tree)
-    return Extract(title, markdown, links, content_hash(markdown))
+    markdown = _markdown(tree, url)
+    return Extract(metadata.title, markdown, links, content_hash(markdown), metadata)
 
 
 def extract_text(text: str) -> Extract:
@@ -67,16 +73,6 @@ def _parse(text: str) -> Any:
         return html.document_fromstring(text.encode(), parser=parser)
     except etree.ParserError:  # nothing but whitespace or comments
         return html.document_fromstring(_NOTHING, parser=parser)
-
-
-def _title(tree: Any) -> str:
-    candidates = (
-        *tree.xpath("//head//title/text()"),
-        *tree.xpath("//meta[@property='og:title']/@content"),
-        *(heading.text_content() for heading in tree.xpath("//h1")),
-    )
-    titles = (" ".join(candidate.split()) for candidate in candidates)
-    return next((title for title in titles if title), "")[:MAX_TITLE_CHARS]
 
 
 def _absolute_links(tree: Any, url: str) -> list[str]:
@@ -108,27 +104,30 @@ def _join(base: str, href: str) -> str | None:
     return f"{scheme.lower()}://{rest}" if mark and scheme.lower() in ("http", "https") and rest else None
 
 
-def _main_content(tree: Any, url: str) -> str:
-    if next(islice(tree.iter(), MAX_ELEMENTS, None), None) is not None:
-        return ""
+def _markdown(tree: Any, url: str) -> str:
+    if _has_more_than(tree, MAX_FORMED_ELEMENTS) or _is_deep(tree):
+        return page_text(tree)
+    found = "" if _has_more_than(tree, MAX_ELEMENTS) else _main_text(tree, url)
+    content = main_content(tree, found)
+    markdown = to_markdown(content) if text_of(content).strip() else ""
+    # Of a page that is named like its own navigation all may have gone: rather too much than nothing.
+    return markdown or page_text(tree)
+
+
+def _has_more_than(tree: Any, elements: int) -> bool:
+    return next(islice(tree.iter(), elements, None), None) is not None
+
+
+def _is_deep(tree: Any) -> bool:
+    """Whether some element has more than MAX_FORMED_DEPTH others around it."""
+    return bool(tree.xpath(f"boolean({'/*' * MAX_FORMED_DEPTH})"))
+
+
+def _main_text(tree: Any, url: str) -> str:
+    """The text that trafilatura takes for the page's content."""
     import trafilatura
 
     # What a page has wrong with it is no business of this service's log.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-    found = trafilatura.extract(
-        tree,
-        url=url,
-        output_format="markdown",
-        include_links=True,
-        include_tables=True,
-        include_formatting=True,
-        deduplicate=False,
-    )
-    return (found or "").strip()
-
-
-def _lost_its_form(markdown: str) -> bool:
-    """Whether trafilatura found too little and gave the bare texts of all elements, each on a line, even those in the
-    middle of a sentence. Its Markdown has empty lines between blocks, or is a list or a table."""
-    lines = markdown.split("\n")
-    return len(lines) > 1 and all(lines) and not lines[0].startswith(("- ", "1. ", "|", "#", "```", ">"))
+    found = trafilatura.extract(tree, url=url, include_comments=False, include_tables=True, deduplicate=False)
+    return found or trafilatura.extract(tree, url=url, favor_recall=True) or ""

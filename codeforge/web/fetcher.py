@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -14,13 +13,13 @@ from codeforge import __version__
 from codeforge.agent import ANY_TERMS, FetchTerms
 from codeforge.errors import BlockedAddress, FetchError
 from codeforge.results import Page
-from codeforge.web.charset import decode
 from codeforge.web.connections import GuardedBackend, GuardedConnections
-from codeforge.web.document import Download, to_page
+from codeforge.web.document import Download
 from codeforge.web.download import Downloader, DownloadLimits, EverythingAllowed, RobotsRules, SiteRules, origin
+from codeforge.web.extractor import Extractor
 from codeforge.web.guard import AddressGuard
 from codeforge.web.hosts import HostVisits
-from codeforge.web.judgement import Finding, judge
+from codeforge.web.judgement import Finding
 from codeforge.web.rendering import Renderer
 from codeforge.web.robots import Robots
 from codeforge.web.shared_pages import Fetched, KeptPage, NoSharing, Sharing
@@ -29,7 +28,6 @@ from codeforge.web.slots import PageSlot
 from codeforge.web.validators import Validators, fresh_s, may_be_kept
 
 USER_AGENT = f"CodeForge/{__version__}"
-MAX_PAGE_BYTES = 4 * 1024 * 1024
 _UNBLOCKED = frozenset({"challenge", "consent_wall"})
 
 
@@ -38,14 +36,14 @@ class FetchLimits:
     """Bounds of a process. Times in seconds.
 
     At most `pages_at_once` pages, and so their bodies, are under way; further fetches wait for up to `wait_s`.
-    `extract_s` bounds a page's wait for one of the `extract_threads` and its extraction. A task may have
+    `extract_s` bounds a page's wait for one of the `extract_processes` and its extraction. A task may have
     `renders_per_task` pages rendered.
     """
 
     page: DownloadLimits = field(default_factory=DownloadLimits)
     pages_at_once: int = 100
     wait_s: float = 300.0
-    extract_threads: int = 2
+    extract_processes: int = 2
     extract_s: float = 60.0
     renders_per_task: int = 50
 
@@ -84,7 +82,7 @@ class GuardedFetcher:
         self._renderer = renderer
         self._sharing = sharing or NoSharing()
         self._slots = asyncio.Semaphore(self._limits.pages_at_once)
-        self._threads = ThreadPoolExecutor(self._limits.extract_threads, thread_name_prefix="extract")
+        self._extractor = Extractor(self._limits.extract_processes)
 
     @property
     def renders_per_task(self) -> int:
@@ -153,14 +151,14 @@ class GuardedFetcher:
         return Fetched(page, validators, fresh_s(headers), may_be_kept(headers)), finding
 
     async def close(self) -> None:
-        """Closes the connections and lets the threads end."""
+        """Closes the connections and ends the processes that read pages."""
         await self._sharing.close()
         if self._visits is not None:
             await self._visits.close()
         await self._connections.close()
         if self._renderer is not None:
             await self._renderer.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._extractor.close()
 
     async def _met(self, url: str, finding: Finding, plain: Page | None, terms: FetchTerms) -> Page:
         """Has the page rendered, if that may be. If not, what came plainly is the answer, unless it is a challenge,
@@ -205,25 +203,4 @@ class GuardedFetcher:
             raise FetchError(exc.message, code=exc.code, url=url) from exc
 
     async def _extract(self, download: Download, *, judged: bool) -> tuple[Page, Finding | None]:
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._limits.extract_s):
-                return await loop.run_in_executor(self._threads, partial(_extracted, download, judged=judged))
-        except TimeoutError as exc:
-            raise FetchError("extracting the page took too long", code="timeout", url=download.url) from exc
-
-
-def _extracted(download: Download, *, judged: bool) -> tuple[Page, Finding | None]:
-    page = to_page(download)
-    _fit(page)
-    if not judged or not download.media_type.html:
-        return page, None
-    html = decode(download.body, download.media_type.charset, html=True)
-    return page, judge(html, len(page.markdown))
-
-
-def _fit(page: Page) -> None:
-    """Raises FetchError for a page that does not fit into a step of the journal."""
-    if len(page.model_dump_json()) > MAX_PAGE_BYTES:
-        message = f"the page takes more than {MAX_PAGE_BYTES} bytes as JSON"
-        raise FetchError(message, code="too_large", url=page.url)
+        return await self._extractor.read(download, judged=judged, within_s=self._limits.extract_s)

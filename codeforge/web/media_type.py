@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 HTML = "text/html"
+PDF = "application/pdf"
 _HTML_TYPES = frozenset({HTML, "application/xhtml+xml"})
 _TEXT_TYPES = frozenset({"text/plain", "text/markdown", "text/x-markdown"})
 _CHARSET = re.compile(r";\s*charset\s*=\s*(?:\"([^\"]*)\"|([^;\s]*))", re.IGNORECASE)
@@ -32,15 +33,22 @@ class MediaType:
         return self.name in _HTML_TYPES
 
     @property
+    def pdf(self) -> bool:
+        """Whether it is a PDF."""
+        return self.name == PDF
+
+    @property
     def readable(self) -> bool:
         """Whether a page of this type can be extracted; a missing type is decided by the body."""
-        return self.html or self.name in _TEXT_TYPES or not self.name
+        return self.html or self.pdf or self.name in _TEXT_TYPES or not self.name
 
     def settled(self, body: bytes) -> "MediaType":
-        """Itself, or for a missing type the one that the body looks like: HTML, plain text, or neither."""
+        """Itself, or for a missing type the one that the body looks like: HTML, PDF, plain text, or none of them."""
         if self.name:
             return self
         start = body[:1_024]
+        if start.startswith(b"%PDF-"):
+            return MediaType(PDF)
         if b"\x00" in start:
             return MediaType("application/octet-stream")
         return MediaType(HTML if _MARKUP.search(start) else "text/plain")

@@ -59,7 +59,10 @@ def test_links_tables_and_formatting_are_kept() -> None:
     [
         ("<p>Just this.</p>", "Just this."),
         ("Bare words", "Bare words"),
-        ("<h1>Hi</h1><p>A small <a href='/b'>page</a>.</p><p>More</p>", "Hi\n\nA small page.\n\nMore"),
+        (
+            "<h1>Hi</h1><p>A small <a href='/b'>page</a>.</p><p>More</p>",
+            "# Hi\n\nA small [page](https://example.org/b).\n\nMore",
+        ),
         ("<script>x()</script><style>p{}</style><noscript>No</noscript><p>Seen</p>", "Seen"),
         ("", ""),
         ("<!-- nothing -->", ""),
@@ -219,7 +222,7 @@ def test_the_parsers_are_not_imported_before_the_first_page() -> None:
     """They take memory that processes which never scrape need not pay."""
     code = (
         "import sys, codeforge.web.fetcher, workers.scrape; "
-        "print(sorted({'trafilatura', 'lxml', 'justext'} & set(sys.modules)))"
+        "print(sorted({'trafilatura', 'lxml', 'justext', 'html_to_markdown', 'pypdfium2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"

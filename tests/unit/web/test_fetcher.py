@@ -114,7 +114,7 @@ def test_a_circle_of_redirects_is_seen_at_once(site: Site) -> None:
         ("/unavailable", "http_503", True),
         ("/challenged", "challenge", False),
         ("/challenge/captcha", "challenge", False),
-        ("/pdf", "unsupported_content_type", False),
+        ("/pdf", "bad_response", False),
         ("/image", "unsupported_content_type", False),
         ("/huge", "too_large", False),
         ("/huge-declared", "too_large", False),

@@ -1,0 +1,193 @@
+"""Which part of a page is its main content, as a pruned tree of its own elements.
+
+trafilatura (https://trafilatura.readthedocs.io) decides what is content; it is good at that, and poor at form: it
+flattens code, drops cells, and joins lists. So its text only marks elements of the page as content; what is kept are
+the page's own elements around those marks, with their code, tables and lists, without what is navigation.
+"""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any, Final
+
+_UNSEEN: Final = frozenset(
+    {
+        *("script", "style", "template", "noscript", "head", "svg", "iframe", "object", "embed", "canvas", "select"),
+        *("button", "input", "textarea", "nav", "dialog", "audio", "video", "map", "menu", "datalist"),
+    }
+)
+_ROLES: Final = frozenset(
+    {"navigation", "banner", "contentinfo", "search", "dialog", "alertdialog", "alert", "menu", "menubar", "toolbar"}
+)
+_NAMES: Final = re.compile(
+    r"(?:^|[\s_-])(?:cookies?|consent|gdpr|newsletter|subscribe|subscription|share|sharing|social|breadcrumbs?|"
+    r"sidebar|side-bar|related|recommended|recommendations|pagination|pager|promo|advert|adverts|advertisement|ads?|"
+    r"sponsored|popup|modal|overlay|skip-link|skip|sr-only|visually-hidden|screen-reader-text|site-footer|"
+    r"site-header|menu|navbar|nav|navigation|toolbar|toc|table-of-contents|editsection|mw-editsection|noprint|"
+    r"print-only|headerlink|anchor-link|permalink|author-bio|byline|post-meta|tags|tag-list|rating-widget|"
+    r"feedback|helpful|was-this-helpful|copy-button|copybtn|tooltip|comment-form|reply-form|signup|login)(?=$|[\s_-])",
+    re.IGNORECASE,
+)
+_FORM: Final = frozenset({"pre", "table", "ul", "ol", "dl", "blockquote", "figure", "math", "details"})
+_LEAVES: Final = frozenset(
+    {"p", "pre", "li", "td", "th", "dt", "dd", "figcaption", "blockquote", "caption", "summary"}
+    | {f"h{level}" for level in range(1, 7)}
+)
+_CONTAINERS: Final = frozenset(
+    {"html", "body", "div", "main", "article", "section", "form", "center", "table", "tbody"}
+)
+_WORDLESS: Final = re.compile(r"[\W_]+")
+
+MIN_MARK_CHARS: Final = 12
+"""Shorter texts stand somewhere in any content; they mark nothing by themselves."""
+
+MOSTLY: Final = 0.97
+LINK_SHARE: Final = 0.5
+MIN_SHARE: Final = 0.25
+"""Of the page's running text, when what was found is less than this: then the whole page is taken, pruned."""
+
+
+def main_content(tree: Any, found: str) -> Any:
+    """A copy of the part of the page that `found`, the text that trafilatura took for the content, comes from: an
+    element, pruned. The body itself where nothing was found, or far too little. `tree` is lxml's and stays as it is."""
+    body = next(tree.iter("body"), tree)
+    body = deepcopy(body)
+    _drop(body, [element for element in body.iter() if _is_unseen(element)])
+    marked = _marks(body, _words(found))
+    if sum(marked.values()) < MIN_SHARE * _running_chars(body):
+        marked = {}
+    weights = _weights(marked)
+    root = _root(body, weights, sum(marked.values()))
+    heading = _heading_before(body, root)
+    _prune(root, weights)
+    if heading is not None:
+        root.insert(0, heading)
+        if root.text and root.text.strip():
+            heading.tail, root.text = root.text, None
+    return root
+
+
+def _words(text: str) -> str:
+    return _WORDLESS.sub("", text).casefold()
+
+
+def text_of(element: Any) -> str:
+    """All of the element's text."""
+    return "".join(element.itertext())
+
+
+def _is_unseen(element: Any) -> bool:
+    if not isinstance(element.tag, str):
+        return True
+    if element.tag in _UNSEEN or element.get("hidden") is not None or element.get("aria-hidden") == "true":
+        # Formulas and icons are hidden from screen readers; what reads like text is a drawer or a copy.
+        return element.tag != "span" or element.get("hidden") is not None
+    style = (element.get("style") or "").replace(" ", "").casefold()
+    return element.get("role") in _ROLES or "display:none" in style or "visibility:hidden" in style
+
+
+def _drop(root: Any, elements: list[Any]) -> None:
+    for element in elements:
+        if element is not root and element.getparent() is not None:
+            element.drop_tree()
+
+
+def _marks(body: Any, found: str) -> dict[Any, int]:
+    """Leaves whose text is part of `found`, and how long it is."""
+    marks: dict[Any, int] = {}
+    for leaf, text in _texts(body):
+        words = _words(text)
+        if len(words) >= MIN_MARK_CHARS and words in found:
+            marks[leaf] = len(words)
+    return marks
+
+
+def _texts(body: Any) -> Iterator[tuple[Any, str]]:
+    """Leaves with their texts, and other elements with what stands in them outside of any leaf."""
+    for element in body.iter():
+        if element.tag in _LEAVES and element.find(".//li") is None:
+            yield element, text_of(element)
+        else:
+            own = "".join(part for part in [element.text, *(child.tail for child in element)] if part)
+            if own.strip():
+                yield element, own
+
+
+def _running_chars(body: Any) -> int:
+    """Of the text that is in sentences rather than in links: what a page has to say at least."""
+    return sum(
+        len(_words(text_of(leaf))) for leaf in body.iter("p", "pre", "td", "li", "dd") if _link_share(leaf) < LINK_SHARE
+    )
+
+
+def _weights(marks: dict[Any, int]) -> dict[Any, int]:
+    """How much marked text is in each element."""
+    weights: dict[Any, int] = {}
+    for leaf, chars in marks.items():
+        element = leaf
+        while element is not None:
+            weights[element] = weights.get(element, 0) + chars
+            element = element.getparent()
+    return weights
+
+
+def _root(body: Any, weights: dict[Any, int], total: int) -> Any:
+    """The smallest container that has nearly all that is marked."""
+    root = body
+    while total:
+        inner = next((child for child in root if weights.get(child, 0) >= MOSTLY * total), None)
+        if inner is None or inner.tag not in _CONTAINERS:
+            break
+        root = inner
+    return root.getparent() if root.tag in ("tbody", "table") and root.getparent() is not None else root
+
+
+def _heading_before(body: Any, root: Any) -> Any:
+    """A copy of the page's one first-level heading where the content has none and it stands before it."""
+    headings = list(body.iter("h1"))
+    inside = {heading for heading in headings if root is heading or root in heading.iterancestors()}
+    if len(headings) != 1 or inside or not text_of(headings[0]).strip():
+        return None
+    copy = deepcopy(headings[0])
+    copy.tail = None
+    return copy
+
+
+def _prune(root: Any, weights: dict[Any, int]) -> None:
+    """Drops what is no content: by what it is called, or because it is mostly links. What holds a good part of the
+    marked text stays, whatever it is called."""
+    total = max(1, weights.get(root, 0))
+    pending = [root]
+    while pending:
+        element = pending.pop()
+        for child in list(element):
+            marked = weights.get(child, 0)
+            named = marked * 3 < total and _is_named_boilerplate(child)
+            if named or (not marked and total > 1 and _is_mostly_links(child)):
+                child.drop_tree()
+            elif child.tag != "pre":
+                pending.append(child)
+
+
+def _is_named_boilerplate(element: Any) -> bool:
+    if element.tag in ("aside", "footer", "header"):
+        return element.tag != "header" or element.find(".//h1") is None
+    if element.tag in ("a", "span", "code", "pre", "td", "th", "tr", "tbody", "html", "body", "main", "article"):
+        names = element.get("class") or ""
+        return element.tag in ("a", "span") and re.search(r"headerlink|anchor|permalink|editsection", names) is not None
+    return _NAMES.search(f"{element.get('class') or ''} {element.get('id') or ''}") is not None
+
+
+def _is_mostly_links(element: Any) -> bool:
+    """Blocks only: a paragraph may well be a link."""
+    if element.tag not in ("div", "section", "ul", "ol", "form", "dl", "table"):
+        return False
+    if element.find(".//pre") is not None or element.find(".//code") is not None:
+        return False
+    return bool(text_of(element).strip()) and _link_share(element) >= LINK_SHARE
+
+
+def _link_share(element: Any) -> float:
+    chars = len(_words(text_of(element)))
+    linked = sum(len(_words(text_of(anchor))) for anchor in element.iter("a"))
+    return linked / chars if chars else 0.0

@@ -1,0 +1,140 @@
+"""From elements of a page to Markdown (GitHub's, for its tables), by html-to-markdown."""
+
+import re
+from typing import Any, Final
+
+_LANGUAGE: Final = re.compile(
+    r"(?:^|\s)(?:language|lang|highlight-source|highlight|brush:?|sourceCode)[-\s:]+([\w+#]+)"
+)
+_NO_LANGUAGES: Final = frozenset({"default", "none", "text", "plain", "notranslate", "plaintext", "source"})
+_BLANK_LINES: Final = re.compile(r"\n{3,}")
+_ITEMS_APART: Final = re.compile(r"(^ *(?:[-*+]|\d+[.)]) [^\n]*)\n\n(?= *(?:[-*+]|\d+[.)]) )", re.MULTILINE)
+_FENCED: Final = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+_BLOCKS: Final = ("p", "div", "ul", "ol", "pre", "table", "dl", "blockquote", "section")
+_HEADINGS: Final = tuple(f"h{level}" for level in range(1, 7))
+_PERMALINKS: Final = frozenset({"", "#", "\u00b6", "\u00a7", "\U0001f517", "\uf0c1"})
+
+
+def to_markdown(root: Any) -> str:
+    """Markdown of the element, which is changed on the way. Links and images must be absolute already."""
+    import html_to_markdown
+    from lxml import etree
+
+    _tidy(root)
+    source = etree.tostring(root, encoding="unicode", method="html", with_tail=False)
+    options = html_to_markdown.ConversionOptions(
+        extract_metadata=False, skip_images=True, bullets="-", autolinks=False, compact_tables=True, max_depth=400
+    )
+    found = html_to_markdown.convert(source, options).content or ""
+    parts = _FENCED.split(found)
+    parts[::2] = [_closed_up(part) for part in parts[::2]]
+    return "".join(parts).strip()
+
+
+def _closed_up(text: str) -> str:
+    lines = "\n".join(line.rstrip() for line in text.split("\n"))
+    return _BLANK_LINES.sub("\n\n", _ITEMS_APART.sub(r"\1\n", lines))
+
+
+def _tidy(root: Any) -> None:
+    for pre in list(root.iter("pre")):
+        _plain_code(pre)
+    for heading in list(root.iter(*_HEADINGS)):
+        for anchor in list(heading.iter("a")):
+            if "".join(anchor.itertext()).strip() in _PERMALINKS:
+                anchor.drop_tree()
+    for terms in list(root.iter("dl")):
+        _as_list(terms)
+    for table in list(root.iter("table")):
+        _flat_cells(table)
+
+
+def _plain_code(pre: Any) -> None:
+    """One code element with text alone: what highlights it, and numbers its lines, goes."""
+    from lxml import etree
+
+    language = _language(pre)
+    for number in [part for part in pre.iter("span", "a", "td") if _is_line_number(part)]:
+        number.drop_tree()
+    for line_break in list(pre.iter("br")):
+        line_break.tail = "\n" + (line_break.tail or "")
+    text = "".join(pre.itertext())
+    for child in list(pre):
+        pre.remove(child)
+    pre.text = None
+    code = etree.SubElement(pre, "code")
+    code.text = text
+    if language:
+        code.set("class", f"language-{language}")
+
+
+def _is_line_number(part: Any) -> bool:
+    return re.search(r"(?:^|[\s-])(?:line-?numbers?|linenos?|gutter)(?:$|\s)", part.get("class") or "") is not None
+
+
+def _language(pre: Any) -> str:
+    """From the classes of the block, its code element, or the two elements around it."""
+    around = [pre, *pre.iter("code"), *list(pre.iterancestors())[:2]]
+    for element in around:
+        for name in _LANGUAGE.findall(element.get("class") or ""):
+            if name.casefold() not in _NO_LANGUAGES:
+                return str(name)
+        data = element.get("data-lang") or element.get("data-language") or ""
+        if re.fullmatch(r"[\w+#]{1,20}", data):
+            return str(data)
+    return ""
+
+
+def _as_list(terms: Any) -> None:
+    """Markdown knows no terms: each becomes a bold paragraph, what defines it a paragraph or blocks after it."""
+    for child in terms:
+        if child.tag == "dt":
+            child.tag = "p"
+            _wrap(child, "strong")
+        elif child.tag == "dd":
+            child.tag = "div" if next(child.iterchildren(*_BLOCKS), None) is not None else "p"
+    terms.tag = "div"
+
+
+def _wrap(element: Any, tag: str) -> None:
+    from lxml import etree
+
+    inner = etree.Element(tag)
+    inner.text = (element.text or "").lstrip()
+    element.text = None
+    for child in list(element):
+        inner.append(child)
+    if len(inner):
+        inner[-1].tail = (inner[-1].tail or "").rstrip() or None
+    else:
+        inner.text = inner.text.rstrip()
+    if inner.text or len(inner):
+        element.append(inner)
+
+
+def _flat_cells(table: Any) -> None:
+    """A table that lays out a page, one column or tables within, is no table; a cell is one line."""
+    rows = [row for row in table.iter("tr") if _table_of(row) is table]
+    layout = table.find(".//table") is not None or all(len(row) <= 1 for row in rows) or table.get("role") in (
+        "presentation", "none",
+    )  # fmt: skip
+    if layout:
+        for part in [table, *rows, *(cell for row in rows for cell in row)]:
+            part.tag = "div"
+        for part in list(table.iter("tbody", "thead", "tfoot")):
+            if _table_of(part) is None:
+                part.tag = "div"
+        return
+    for cell in [cell for row in rows for cell in row]:
+        for block in list(cell.iter("pre", "p", "li", "div", "br")):
+            block.tail = " " + (block.tail or "")
+            if block.tag == "pre":
+                block.tag = "span"
+            elif block.tag in ("p", "li", "div"):
+                block.drop_tag()
+        for listed in list(cell.iter("ul", "ol")):
+            listed.drop_tag()
+
+
+def _table_of(part: Any) -> Any:
+    return next((above for above in part.iterancestors("table")), None)
