@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from functools import partial
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 

@@ -43,6 +43,7 @@ MIN_MARK_CHARS: Final = 12
 
 MOSTLY: Final = 0.97
 LINK_SHARE: Final = 0.5
+ALL_LINKS: Final = 0.9
 MIN_SHARE: Final = 0.25
 """Of the page's running text, when what was found is less than this: then the whole page is taken, pruned."""
 
@@ -136,10 +137,15 @@ def _root(body: Any, weights: dict[Any, int], total: int) -> Any:
     root = body
     while total:
         inner = next((child for child in root if weights.get(child, 0) >= MOSTLY * total), None)
-        if inner is None or inner.tag not in _CONTAINERS:
+        if inner is None or not (inner.tag in _CONTAINERS or _lays_out(inner)):
             break
         root = inner
-    return root.getparent() if root.tag in ("tbody", "table") and root.getparent() is not None else root
+    return root.getparent() if root.tag in ("tbody", "table", "tr") and root.getparent() is not None else root
+
+
+def _lays_out(cell: Any) -> bool:
+    """Whether it is a part of a table that arranges a page: one with paragraphs or headings in it."""
+    return cell.tag in ("tr", "td") and any(cell.find(f".//{tag}") is not None for tag in ("p", "h1", "h2", "div"))
 
 
 def _heading_before(body: Any, root: Any) -> Any:
@@ -174,12 +180,17 @@ def _is_named_boilerplate(element: Any) -> bool:
         return element.tag != "header" or element.find(".//h1") is None
     if element.tag in ("a", "span", "code", "pre", "td", "th", "tr", "tbody", "html", "body", "main", "article"):
         names = element.get("class") or ""
-        return element.tag in ("a", "span") and re.search(r"headerlink|anchor|permalink|editsection", names) is not None
+        return (
+            element.tag in ("a", "span")
+            and re.search(r"headerlink|anchor|permalink|editsection|\bbutton|__button|\bbtn", names) is not None
+        )
     return _NAMES.search(f"{element.get('class') or ''} {element.get('id') or ''}") is not None
 
 
 def _is_mostly_links(element: Any) -> bool:
-    """Blocks only: a paragraph may well be a link."""
+    """Blocks only, and paragraphs that are nothing but links."""
+    if element.tag == "p":
+        return _link_share(element) >= ALL_LINKS
     if element.tag not in ("div", "section", "ul", "ol", "form", "dl", "table"):
         return False
     if element.find(".//pre") is not None or element.find(".//code") is not None:

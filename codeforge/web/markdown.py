@@ -37,6 +37,8 @@ def _closed_up(text: str) -> str:
 
 
 def _tidy(root: Any) -> None:
+    for numbers in [cell for cell in root.iter("td") if _is_line_number(cell)]:
+        _without_numbers(numbers)
     for pre in list(root.iter("pre")):
         _plain_code(pre)
     for heading in list(root.iter(*_HEADINGS)):
@@ -66,6 +68,14 @@ def _plain_code(pre: Any) -> None:
     code.text = text
     if language:
         code.set("class", f"language-{language}")
+
+
+def _without_numbers(numbers: Any) -> None:
+    """A listing laid out as a table, of a cell of line numbers and one of code, is its code."""
+    table = _table_of(numbers)
+    numbers.getparent().remove(numbers)
+    for part in [table, *table.iter("tbody", "tr", "td")] if table is not None else []:
+        part.tag = "div"
 
 
 def _is_line_number(part: Any) -> bool:

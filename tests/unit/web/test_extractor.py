@@ -56,16 +56,24 @@ def run(use: Callable[[Extractor], Awaitable[None]], processes: int = 2, memory_
     asyncio.run(main())
 
 
+async def no_child_of(reader: Extractor) -> None:
+    """Waits until none lives."""
+    async with asyncio.timeout(20):
+        while reader.pids:  # noqa: ASYNC110  # that is what users of it see; there is no event
+            await asyncio.sleep(0.01)
+
+
 async def longest_stall(work: Awaitable[object]) -> float:
-    """For how long, in seconds, nothing else had a turn while `work` was done."""
+    """For how many seconds of this process's own computing nothing else had a turn while `work` was done: what others
+    on the machine compute does not count."""
     longest = 0.0
 
     async def watch() -> None:
         nonlocal longest
         while True:
-            before = time.monotonic()
+            before = time.process_time()
             await asyncio.sleep(0.001)
-            longest = max(longest, time.monotonic() - before - 0.001)
+            longest = max(longest, time.process_time() - before)
 
     watching = asyncio.create_task(watch())
     await work
@@ -127,7 +135,7 @@ def test_a_page_that_is_the_death_of_its_process_fails_alone(monkeypatch: pytest
         with pytest.raises(FetchError) as caught:
             await reader.read(html(topic_page("/bread")), judged=True, within_s=60)
         assert caught.value.code == "bad_response"
-        assert reader.pids == []
+        await no_child_of(reader)
 
     monkeypatch.setattr(extractor, "_COMMAND", (sys.executable, "-c", "import sys; sys.stdin.buffer.read(8)"))
     run(use)
@@ -147,9 +155,7 @@ def test_memory_is_bounded() -> None:
 def test_an_idle_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def use(reader: Extractor) -> None:
         await reader.read(html(topic_page("/bread")), judged=True, within_s=60)
-        async with asyncio.timeout(10):
-            while reader.pids:  # noqa: ASYNC110  # that is what users of it see; there is no event
-                await asyncio.sleep(0.01)
+        await no_child_of(reader)
 
     monkeypatch.setattr(extractor, "IDLE_S", 0.01)
     run(use)
