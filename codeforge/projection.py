@@ -9,7 +9,7 @@ from typing import TypeVar
 from codeforge.errors import RowRejected
 from codeforge.records import SearchText, TaskRecords, records_of
 from codeforge.records.task import merged
-from codeforge.stores.ports import Embedder, GraphBatch, GraphStore, Point, VectorStore
+from codeforge.stores.ports import Embedder, GraphBatch, GraphStore, PageVersion, Point, VectorStore
 from codeforge.task import ModelCall, Task
 
 TEXTS_PER_CALL = 512
@@ -116,6 +116,8 @@ class _Run:
             vectors = await self._timed(EMBEDDINGS, self._embedder.embed([text.text for _, text in part]))
             points = [_point(task, text, vector) for (task, text), vector in zip(part, vectors, strict=True)]
             await self._timed(VECTORS, self._vectors.upsert(points))
+        if versions := _versions(texts):
+            await self._timed(VECTORS, self._vectors.forget_older(versions))
 
     async def _timed(self, part: str, call: Awaitable[_T]) -> _T:
         start, begun_ns = perf_counter(), time_ns()
@@ -129,6 +131,17 @@ class _Run:
 def _entries(batch: Sequence[tuple[Task, Sequence[ModelCall]]]) -> list[_Entry]:
     latest = {task.id: (task, calls) for task, calls in batch}
     return [_Entry(task, records_of(task, calls)) for task, calls in latest.values()]
+
+
+def _versions(texts: Sequence[tuple[Task, SearchText]]) -> list[PageVersion]:
+    """Of each document the newest version among the texts."""
+    newest: dict[str, PageVersion] = {}
+    for task, text in texts:
+        if (page := text.page) is not None:
+            held = newest.get(page.document)
+            if held is None or held.fetched_at <= page.fetched_at:
+                newest[page.document] = PageVersion(task.tenant, page.document, page.version, page.fetched_at)
+    return list(newest.values())
 
 
 def _point(task: Task, text: SearchText, vector: Sequence[float]) -> Point:

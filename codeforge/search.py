@@ -14,7 +14,8 @@ MAX_LIMIT = 100
 
 class SearchItem(BaseModel):
     """One hit. `score` orders the hits of one query and compares across none; `url` is the page's, where there is
-    one; `created_at` is when the task was submitted, in UTC (in JSON: RFC 3339 with milliseconds, as tasks have it)."""
+    one, and `version` the hash of the text that it had; `created_at` is when the task was submitted, in UTC (in
+    JSON: RFC 3339 with milliseconds, as tasks have it)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,6 +23,7 @@ class SearchItem(BaseModel):
     score: float
     task_id: str
     url: str | None
+    version: str | None = None
     type: str
     kind: str
     created_at: datetime
@@ -65,6 +67,7 @@ def _item(hit: Hit) -> SearchItem:
         score=hit.score,
         task_id=payload["task_id"],
         url=payload.get("url"),
+        version=payload.get("version"),
         type=payload["type"],
         kind=payload["kind"],
         created_at=datetime.fromtimestamp(payload["created_at"] / 1_000, UTC),

@@ -1,7 +1,7 @@
 """The shapes of what a task leaves in the stores, and their bounds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from codeforge.stores.ports import Edge, GraphBatch, Node
@@ -20,6 +20,16 @@ MAX_SEARCH_CHARS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
+class SeenPage:
+    """The page that a text is of: the id of its Document, the hash of its whole text, and when it was fetched, in
+    milliseconds since the epoch."""
+
+    document: str
+    version: str
+    fetched_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchText:
     """One searchable text: `id` is a UUID text, `kind` what it is part of, `text` at most MAX_SEARCH_CHARS long."""
 
@@ -27,10 +37,12 @@ class SearchText:
     kind: str
     text: str
     url: str | None = None
+    page: SeenPage | None = None
 
     def payload(self, task: Task) -> dict[str, Any]:
         """What is stored beside the vector; `created_at` is the task's, in milliseconds since the epoch."""
-        return {
+        seen = {} if self.page is None else asdict(self.page)
+        return seen | {
             "task_id": task.id,
             "type": task.type.value,
             "kind": self.kind,

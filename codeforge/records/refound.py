@@ -10,8 +10,8 @@ from itertools import chain
 from codeforge.records.analysis import claim_texts, report_texts
 from codeforge.records.coding import artifact_text
 from codeforge.records.debate import argument_texts, verdict_text
-from codeforge.records.model import MAX_TEXTS, SearchText
-from codeforge.records.scrape import chunk_text, page_text
+from codeforge.records.model import MAX_TEXTS, SearchText, SeenPage
+from codeforge.records.scrape import PageTexts
 from codeforge.stores.graph_model import EdgeType
 from codeforge.stores.ports import GraphBatch, Node
 
@@ -70,11 +70,13 @@ class _Neighbourhood:
         for page in self._of_task(EdgeType.FETCHED):
             url, title = _text(page, "url"), _text(page, "title")
             chunks = self._chunks_of(page)
+            fetched_at = page.props.get("fetched_at")
+            seen = SeenPage(page.id, _text(page, "content_hash"), fetched_at if isinstance(fetched_at, int) else 0)
+            texts = PageTexts(seen, url, title)
             beginning = "\n\n".join(_text(chunk, "text") for _, chunk in chunks[:2])
-            yield page_text(self._task_id, page.id, url, title, beginning)
-            for ordinal, chunk in chunks:
-                found = chunk_text(self._task_id, chunk.id, url, title, _text(chunk, "heading"), _text(chunk, "text"))
-                passages.append((ordinal, found))
+            yield texts.whole(beginning, beginning if len(chunks) == 1 else None)
+            for ordinal, chunk in chunks if len(chunks) > 1 else ():
+                passages.append((ordinal, texts.passage(chunk.id, _text(chunk, "heading"), _text(chunk, "text"))))
         passages.sort(key=lambda item: item[0])
         yield from (text for _, text in passages)
 

@@ -13,6 +13,7 @@ class Label(StrEnum):
     TASK = "Task"
     MODEL_CALL = "ModelCall"
     DOCUMENT = "Document"
+    VERSION = "Version"
     CHUNK = "Chunk"
     ARTIFACT = "Artifact"
     CLAIM = "Claim"
@@ -27,6 +28,7 @@ class EdgeType(StrEnum):
     CALLED = "CALLED"  # Task -> ModelCall
     FETCHED = "FETCHED"  # Task -> Document
     READ = "READ"  # Task -> Document, a source of an analysis
+    HAS_VERSION = "HAS_VERSION"  # Document -> Version, each text that it was seen with
     HAS_CHUNK = "HAS_CHUNK"  # Document -> Chunk
     LINKS_TO = "LINKS_TO"  # Document -> Document
     PRODUCED = "PRODUCED"  # Task -> Artifact

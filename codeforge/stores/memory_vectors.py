@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from codeforge.errors import RowRejected, SettingsError
-from codeforge.stores.ports import Hit, Point
+from codeforge.stores.ports import Hit, PageVersion, Point
 from codeforge.stores.sparse import document_vector, presence_vector
 
 RRF_K = 2
@@ -37,6 +38,11 @@ class MemoryVectorStore:
             except ValueError as error:
                 raise RowRejected(f"{point.id} is no UUID") from error
         self._points |= {point.id: point for point in points}
+
+    async def forget_older(self, versions: Sequence[PageVersion]) -> None:
+        """See `VectorStore.forget_older`."""
+        for one in versions:
+            self._points = {id: point for id, point in self._points.items() if not _is_older(point.payload, one)}
 
     async def search(
         self,
@@ -110,6 +116,11 @@ class HashEmbedder:
 
 def _matches(payload: Mapping[str, object], wanted: Mapping[str, str | None]) -> bool:
     return all(value is None or payload.get(key) == value for key, value in wanted.items())
+
+
+def _is_older(payload: Mapping[str, Any], than: PageVersion) -> bool:
+    same = (payload.get("tenant"), payload.get("document")) == (than.tenant, than.document)
+    return same and payload["version"] != than.version and payload["fetched_at"] < than.fetched_at
 
 
 def _weights(point: Point) -> dict[int, float]:

@@ -76,11 +76,21 @@ class GraphStore(Protocol):
 @dataclass(frozen=True, slots=True)
 class Point:
     """One searchable text. `id` is a UUID text; `payload` holds task_id, type, kind, tenant, url, created_at
-    (milliseconds) and text."""
+    (milliseconds) and text; a page's also document, version (its text's hash) and fetched_at (milliseconds)."""
 
     id: str
     vector: Sequence[float]
     payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PageVersion:
+    """A page as it was at `fetched_at` (milliseconds): the payload's `document`, `version` and `fetched_at`."""
+
+    tenant: str
+    document: str
+    version: str
+    fetched_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,10 @@ class VectorStore(Protocol):
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """Writes and waits until they can be searched. Raises RowRejected for points that the server refuses."""
+        ...
+
+    async def forget_older(self, versions: Sequence[PageVersion]) -> None:
+        """Removes the points of these documents that are of another version and were fetched before."""
         ...
 
     async def search(

@@ -17,12 +17,15 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from codeforge.errors import RowRejected, SettingsError, VectorsUnavailable
 from codeforge.stores import qdrant_queries as queries
-from codeforge.stores.ports import Hit, Point
+from codeforge.stores.ports import Hit, PageVersion, Point
 from codeforge.stores.qdrant_failures import is_row_fault, unavailable, what_it_said
 
 MAX_BATCH_POINTS = 500
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """Half of what a Qdrant server takes at most in one request, as it comes configured."""
+
+MAX_FORGOTTEN = 64
+"""Documents whose older versions are removed in one request."""
 
 LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=3.0)
 """Idle connections are dropped before a server does it (Qdrant: 5 s), so that no request is sent into a closing one."""
@@ -84,6 +87,13 @@ class QdrantStore:
             body = await asyncio.to_thread(queries.points_body, batch)
             async with self._answering(rows=True):
                 await self._put_points(body)
+
+    async def forget_older(self, versions: Sequence[PageVersion]) -> None:
+        """See `VectorStore.forget_older`."""
+        for start in range(0, len(versions), MAX_FORGOTTEN):
+            chosen = queries.older_filter(versions[start : start + MAX_FORGOTTEN])
+            async with self._answering():
+                await self._client.delete(self._collection, models.FilterSelector(filter=chosen), wait=True)
 
     async def search(
         self,

@@ -8,7 +8,7 @@ import orjson
 from qdrant_client import models
 
 from codeforge.errors import RowRejected
-from codeforge.stores.ports import Point
+from codeforge.stores.ports import PageVersion, Point
 from codeforge.stores.sparse import SparseVector, document_vector, presence_vector
 
 DENSE = "dense"
@@ -27,6 +27,7 @@ PAYLOAD_INDEXES: dict[str, models.KeywordIndexParams] = {
     "task_id": _KEYWORD,
     "type": _KEYWORD,
     "kind": _KEYWORD,
+    "document": _KEYWORD,
 }
 
 MIN_CANDIDATES = 50
@@ -65,6 +66,22 @@ def tenant_filter(tenant: str, type: str | None = None, kind: str | None = None)
             for key, value in wanted.items()
             if value is not None
         ]
+    )
+
+
+def older_filter(versions: Sequence[PageVersion]) -> models.Filter:
+    """The points of these documents that are of another version and were fetched before."""
+    return models.Filter(should=[_older(one) for one in versions])
+
+
+def _older(one: PageVersion) -> models.Filter:
+    same = {"tenant": one.tenant, "document": one.document}
+    return models.Filter(
+        must=[
+            *(models.FieldCondition(key=key, match=models.MatchValue(value=value)) for key, value in same.items()),
+            models.FieldCondition(key="fetched_at", range=models.Range(lt=one.fetched_at)),
+        ],
+        must_not=[models.FieldCondition(key="version", match=models.MatchValue(value=one.version))],
     )
 
 

@@ -118,7 +118,51 @@ async def test_rows_that_the_servers_refuse_are_found_and_set_aside_alone(
     assert await ledger.retry(letters) == [Requeued.QUEUED]
     await loop.turn()
     assert (await ledger.get("acme", by_vectors)).stored
-    assert len(await points_of(embedded_qdrant, by_vectors)) == 2
+    assert len(await points_of(embedded_qdrant, by_vectors)) == 1
+    await closed(graph, vectors)
+
+
+async def test_a_page_seen_again_adds_nothing_and_a_changed_one_is_a_new_version(
+    arcadedb: BoltEngine, embedded_qdrant: QdrantVectors
+) -> None:
+    graph, vectors = arcadedb.store(), embedded_qdrant.store(DIM)
+    projector = Projector(graph, vectors, HashEmbedder(DIM))
+    await graph.prepare()
+    await vectors.prepare()
+    key, tenant = uuid4().hex, f"tenant-{uuid4().hex}"
+    url = f"https://a.example/{key}"
+    before = "\n\n".join(f"Passage {number} of old. " + "word " * 150 for number in range(3))
+    after = "\n\n".join(f"Passage {number} of new. " + "word " * 150 for number in range(2))
+
+    async def scrape(number: int, markdown: str, owner: str = tenant) -> str:
+        result = ScrapeResult(pages=[page(url, markdown, title="T")], failed=[])
+        task = finished(
+            WorkerType.SCRAPE, result, id=f"{key}-{owner[:6]}-{number}", tenant=owner, finished_at=1_000 * number
+        )
+        await projector.project([(task, ())])
+        return task.id
+
+    await scrape(1, before)
+    again = await scrape(2, before)
+    assert await vectors.count(tenant) == 4
+    assert len(await points_of(embedded_qdrant, again)) == 4
+    theirs = await scrape(1, before, f"rival-{key}")
+
+    changed = await scrape(3, after)
+
+    (query,) = await HashEmbedder(DIM).embed(["Passage of old"])
+    hits = await vectors.search(tenant, "Passage of old", query)
+    assert {hit.payload["version"] for hit in hits} == {page(url, after).content_hash}
+    assert await vectors.count(tenant) == 3
+    assert await vectors.count(f"rival-{key}") == 4
+    assert len(await points_of(embedded_qdrant, theirs)) == 4
+    found = await graph.neighbourhood(tenant, changed, 100)
+    assert found is not None
+    versions = [node for node in found.nodes if node.label == "Version"]
+    assert {node.props["content_hash"]: node.props["seen_at"] for node in versions} == {
+        page(url, before).content_hash: 2_000,
+        page(url, after).content_hash: 3_000,
+    }
     await closed(graph, vectors)
 
 

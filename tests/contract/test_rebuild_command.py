@@ -74,7 +74,7 @@ def test_rebuild_vectors_fills_an_empty_store_from_the_graph(stores: QdrantVecto
     assert told.startswith("done: ")
     assert told.endswith(" texts can be searched")
     # The graph may hold other tests' texts, too.
-    assert counted() == int(told.split()[1]) >= before
+    assert before <= counted() <= int(told.split()[1])  # tasks that fetched the same page share its points
 
 
 def test_rebuild_vectors_without_a_graph_is_one_line(stores: QdrantVectors, monkeypatch: pytest.MonkeyPatch) -> None:

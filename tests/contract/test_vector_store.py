@@ -8,7 +8,7 @@ import pytest
 
 from codeforge.errors import RowRejected, SettingsError
 from codeforge.stores.embeddings import WordLlamaEmbedder
-from codeforge.stores.ports import Hit, Point, VectorStore
+from codeforge.stores.ports import Hit, PageVersion, Point, VectorStore
 from tests.contract.vector_engines import DIM, VectorEngine, direction, opened, point
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +54,31 @@ async def test_what_was_written_is_found_at_once_with_its_payload(vector_engine:
     assert hit.id == written.id
     assert hit.score > 0
     assert {**hit.payload, "url": hit.payload.get("url")} == written.payload
+
+
+async def test_older_versions_of_a_page_are_forgotten_and_nothing_else(vector_engine: VectorEngine) -> None:
+    def seen(key: str, version: str, fetched_at: int, document: str = "d1", tenant: str = "acme") -> Point:
+        facts = {"document": document, "version": version, "fetched_at": fetched_at}
+        return point(key, "words", direction(1), tenant=tenant, **facts)
+
+    async with opened(vector_engine) as store:
+        await store.upsert(
+            [
+                seen("old", "v1", 1),
+                seen("current", "v2", 3),
+                seen("newer", "v3", 5),
+                seen("other", "v1", 1, document="d2"),
+                seen("theirs", "v1", 1, tenant="rival"),
+                point("report", "words", direction(1)),
+            ]
+        )
+        others = [PageVersion("acme", f"none-{number}", "v", 9) for number in range(70)]
+        await store.forget_older([*others, PageVersion("acme", "d1", "v2", 3)])
+        await store.forget_older([])
+        kept = await best(store, "words", direction(1))
+        theirs = await best(store, "words", direction(1), tenant="rival")
+    assert sorted(kept) == ["current", "newer", "other", "report"]
+    assert theirs == ["theirs"]
 
 
 async def test_writing_a_point_again_replaces_it(vector_engine: VectorEngine) -> None:

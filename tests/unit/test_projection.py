@@ -10,7 +10,7 @@ from codeforge.errors import EmbeddingsUnavailable, GraphUnavailable, RowRejecte
 from codeforge.projection import TEXTS_PER_CALL, ProjectionReport, Projector
 from codeforge.records.task import merged
 from codeforge.results import ScrapeResult
-from codeforge.stores.ports import GraphBatch, Hit, Node, Point
+from codeforge.stores.ports import GraphBatch, Hit, Node, PageVersion, Point
 from codeforge.task import ModelCall, Task
 from codeforge.worker_types import WorkerType
 from tests.unit.records.samples import finished, page
@@ -59,6 +59,7 @@ class Vectors:
     fails: list[Exception] = field(default_factory=list)
     points: dict[str, Point] = field(default_factory=dict)
     writes: list[Sequence[Point]] = field(default_factory=list)
+    forgotten: list[PageVersion] = field(default_factory=list)
     started: asyncio.Event = field(default_factory=asyncio.Event)
     waits_for: asyncio.Event | None = None
 
@@ -72,6 +73,9 @@ class Vectors:
         if self.refuses & {point.payload["task_id"] for point in points}:
             raise RowRejected("a point is not taken")
         self.points |= {point.id: point for point in points}
+
+    async def forget_older(self, versions: Sequence[PageVersion]) -> None:
+        self.forgotten += versions
 
     async def search(self, tenant: str, text: str, vector: Sequence[float], **_: object) -> list[Hit]:
         return []
@@ -130,7 +134,7 @@ def test_a_batch_is_one_graph_write_and_one_vector_write() -> None:
     assert len(stores.graph.writes) == len(stores.vectors.writes) == len(stores.embedder.calls) == 1
     assert report.stored == tuple(f"t{number}" for number in range(50))
     assert report.rejected == ()
-    assert (report.nodes, report.edges, report.texts) == (200, 150, 100)
+    assert (report.nodes, report.edges, report.texts) == (250, 200, 50)
     assert set(report.seconds) == {"graph", "vectors", "embeddings"}
     assert all(seconds >= 0 for seconds in report.seconds.values())
 
@@ -140,7 +144,7 @@ def test_every_point_has_the_vector_of_its_own_text() -> None:
 
     stores.project(scraped("one", "Short."), scraped("two", "Rather a bit longer."))
 
-    assert len(stores.vectors.points) == 4
+    assert len(stores.vectors.points) == 2
     for point in stores.vectors.points.values():
         assert point.vector == [float(len(point.payload["text"]))]
         assert point.payload["url"] == f"https://a.example/{point.payload['task_id']}"
@@ -155,6 +159,18 @@ def test_rows_that_several_tasks_share_are_written_once() -> None:
     (write,) = stores.graph.writes
     assert [node.label for node in write.nodes].count("Document") == 1
     assert len({(edge.type, edge.start, edge.end) for edge in write.edges}) == len(write.edges)
+
+
+def test_of_each_page_the_newest_version_stays() -> None:
+    stores = Stores()
+    older = scraped("one", "Before.", finished_at=1_000)
+    newer = replace(scraped("one", "After.", finished_at=2_000), id="two")
+
+    stores.project(newer, older)
+
+    (kept,) = stores.vectors.forgotten
+    assert (kept.tenant, kept.fetched_at) == ("acme", 2_000)
+    assert kept.version == page("x", "After.").content_hash
 
 
 def test_writing_a_batch_again_changes_nothing() -> None:
@@ -272,7 +288,7 @@ def test_an_outage_is_the_caller_s_to_wait_out_and_the_same_batch_then_goes_thro
 
     assert report.stored == ("one", "two")
     assert stores.task_ids() == {"one", "two"}
-    assert len(stores.vectors.points) == 4
+    assert len(stores.vectors.points) == 2
 
 
 def test_an_outage_of_one_store_waits_for_the_other_s_write() -> None:
@@ -283,7 +299,7 @@ def test_an_outage_of_one_store_waits_for_the_other_s_write() -> None:
             await Projector(graph, vectors, Embedder()).project([(scraped("one"), CALLS)])
         return len(vectors.points)
 
-    assert asyncio.run(run()) == 2
+    assert asyncio.run(run()) == 1
 
 
 def test_an_outage_while_halving_is_no_rejection() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from codeforge.errors import InvalidInput
 from codeforge.search import Search
-from codeforge.stores.ports import Hit, Point
+from codeforge.stores.ports import Hit, PageVersion, Point
 from codeforge.worker_types import WorkerType
 
 HIT = Hit(
@@ -23,6 +23,7 @@ HIT = Hit(
         "url": "https://a.example/",
         "created_at": 1_700_000_000_123,
         "text": "Some text.",
+        "version": "abc",
     },
 )
 
@@ -39,6 +40,8 @@ class Vectors:
         return self.hits
 
     async def upsert(self, points: Sequence[Point]) -> None: ...
+
+    async def forget_older(self, versions: Sequence[PageVersion]) -> None: ...
 
     async def count(self, tenant: str | None = None) -> int:
         return len(self.hits)
@@ -69,6 +72,7 @@ def test_a_hit_is_told_with_its_task_and_time() -> None:
         "score": 0.5,
         "task_id": "t1",
         "url": "https://a.example/",
+        "version": "abc",
         "type": "scrape",
         "kind": "chunk",
         "created_at": "2023-11-14T22:13:20.123Z",

@@ -127,9 +127,9 @@ def test_a_page_fetched_again_unchanged_by_another_task_is_the_same_rows() -> No
     once = records_of(scraped(page("https://a.example/", "Text")), [])
     again = records_of(scraped(page("HTTPS://A.example:443", "Text"), id="0190a1b2-0000-7000-8000-000000000002"), [])
 
-    for label in ("Document", "Chunk"):
+    for label in ("Document", "Version", "Chunk"):
         assert [node.id for node in nodes(once, label)] == [node.id for node in nodes(again, label)]
-    assert {text.id for text in once.texts}.isdisjoint(text.id for text in again.texts)
+    assert {text.id for text in once.texts} == {text.id for text in again.texts}
 
 
 def test_a_page_that_changed_keeps_its_document_and_gets_new_chunks() -> None:
@@ -138,6 +138,18 @@ def test_a_page_that_changed_keeps_its_document_and_gets_new_chunks() -> None:
 
     assert [node.id for node in nodes(before, "Document")] == [node.id for node in nodes(after, "Document")]
     assert nodes(before, "Chunk")[0].id != nodes(after, "Chunk")[0].id
+    assert nodes(before, "Version")[0].id != nodes(after, "Version")[0].id
+    (edge,) = edges(after, "HAS_VERSION")
+    assert edge.start[1] == nodes(before, "Document")[0].id
+    assert [text.page.version for text in after.texts if text.page] == [page("x", "After").content_hash]
+
+
+def test_a_page_of_one_passage_is_found_once_with_all_of_it() -> None:
+    records = records_of(scraped(page("https://a.example/", SENTENCE * 30, title="Foxes")), [])
+
+    (text,) = records_of(scraped(page("https://a.example/", SENTENCE * 19, title="Foxes")), []).texts
+    assert text.text == f"Foxes\n{(SENTENCE * 19).strip()}"
+    assert {text.kind for text in records.texts} == {"page", "chunk"}
 
 
 def test_tenants_share_no_rows() -> None:
@@ -172,8 +184,8 @@ def test_texts_are_bounded_each_page_keeps_some_and_the_rest_is_counted() -> Non
     records = records_of(scraped(long, short), [])
 
     assert len(records.texts) == MAX_TEXTS
-    assert task_node(records).props["texts_dropped"] == len(nodes(records, "Chunk")) + 2 - MAX_TEXTS > 0
-    assert [text.kind for text in records.texts if text.url == "https://a.example/short"] == ["page", "chunk"]
+    assert task_node(records).props["texts_dropped"] == len(nodes(records, "Chunk")) + 1 - MAX_TEXTS > 0
+    assert [text.kind for text in records.texts if text.url == "https://a.example/short"] == ["page"]
     assert all(len(text.text) <= MAX_SEARCH_CHARS for text in records.texts)
 
 

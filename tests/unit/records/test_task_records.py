@@ -186,7 +186,11 @@ def test_a_payload_says_where_a_text_comes_from() -> None:
     task = SAMPLES[0]
     text = records_of(task, []).texts[0]
 
+    assert text.page is not None
     assert text.payload(task) == {
+        "document": text.page.document,
+        "version": text.page.version,
+        "fetched_at": 1_700_000_002_000,
         "task_id": task.id,
         "type": "scrape",
         "kind": "page",
