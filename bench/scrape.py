@@ -22,7 +22,7 @@ LOOP = "httpx loop"
 LIMITED = "httpx loop, 8 a host"
 EXTRACTING = "httpx loop, 8 a host, trafilatura"
 AT_ONCE = 8
-"""What a host may see at once: the setting's default."""
+"""What a host may see at once: the default for sites of others."""
 
 HOSTS = 10
 LONGEST_S = 120.0
@@ -62,7 +62,11 @@ def _run(contender: Contender, scale: Scale) -> Mapping[str, float]:
         processes.wait_output("hosts", "serving")
         ports = [int(word) for word in processes.output("hosts").split() if word.isdigit()]
         urls = [f"http://127.0.0.1:{port}/{number}" for port in ports for number in range(scale.pages // HOSTS)]
-        settings = {"CODEFORGE_REDIS_URL": valkey.url, "CODEFORGE_ALLOW_PRIVATE_HOSTS": "127.0.0.1"}
+        settings = {
+            "CODEFORGE_REDIS_URL": valkey.url,
+            "CODEFORGE_ALLOW_PRIVATE_HOSTS": "127.0.0.1",
+            "CODEFORGE_HOST_CONCURRENCY": str(AT_ONCE),
+        }
         took_s = _fetched(contender, urls, settings if contender.own_ledger else {})
         logs = [_log(port) for port in ports]
     if min(log["requests"] for log in logs) < scale.pages // HOSTS:

@@ -177,7 +177,8 @@ class WebSettings(BaseSettings):
     user_agent: str | None = Field(default=None, max_length=200, pattern=r"^[A-Za-z_-]+(/[!-~]+)?( [ -~]*)?$")
     robots_txt: bool = True  # whether sites' robots.txt is asked for and kept to
     robots_age_s: float = Field(default=3_600.0, ge=0, le=86_400)
-    host_concurrency: int = Field(default=8, ge=0, le=1_000)  # requests to a host at once, all workers; 0: any number
+    # Requests to a host at once, all workers; 0: any number. Unset it is 8, but for loopback addresses.
+    host_concurrency: int | None = Field(default=None, ge=0, le=1_000)
     host_rate: float = Field(default=0.0, ge=0, le=10_000)  # requests to a host a second, all workers; 0: no rate
     host_burst: int = Field(default=10, ge=1, le=10_000)  # of them the first, with no distance between them
     host_wait_s: float = Field(default=3_600.0, ge=0, le=3_600)  # how long a page waits for its host's turn

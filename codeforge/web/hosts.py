@@ -1,6 +1,7 @@
 """How a host is asked: so many requests at once, so fast, and not while it wants a pause. Over all processes."""
 
 import asyncio
+import ipaddress
 import random
 import secrets
 import time
@@ -47,11 +48,13 @@ class HostGate(Protocol):
 @dataclass(frozen=True, slots=True)
 class HostLimits:
     """How a host is asked; times in seconds. `at_once` requests (0: any number), `rate` of them a second after a
-    `burst` (0: no rate). A request waits for its turn for up to `wait_s`. The place of a dead process is free after
-    `lease_s`, which is longer than any request takes. Pauses of a host that does not say how long it needs begin with
-    `pause_s`; none is longer than `longest_pause_s`."""
+    `burst` (0: no rate). `at_once_here` holds instead for loopback addresses, which are nobody else's site; None is no
+    difference. A request waits for its turn for up to `wait_s`. The place of a dead process is free after `lease_s`,
+    which is longer than any request takes. Pauses of a host that does not say how long it needs begin with `pause_s`;
+    none is longer than `longest_pause_s`."""
 
     at_once: int = 8
+    at_once_here: int | None = None
     rate: float = 0.0
     burst: int = 10
     wait_s: float = 3_600.0
@@ -165,9 +168,12 @@ class HostVisits:
         limits = self._limits
         own_ms = 1_000 / limits.rate if limits.rate else 0.0
         every_ms, burst = int(max(own_ms, 1_000 * delay_s)), 1 if delay_s else limits.burst
+        most = limits.at_once
+        if limits.at_once_here is not None and _is_here(visit.host):
+            most = limits.at_once_here
         try:
             wait_ms = await self._gate.enter(
-                visit.host, visit.name, most=limits.at_once, every_ms=every_ms, burst=burst, lease_ms=self._lease_ms
+                visit.host, visit.name, most=most, every_ms=every_ms, burst=burst, lease_ms=self._lease_ms
             )
         except LedgerUnavailable:  # nobody is asked more than it may, so nobody is asked
             return _OUTAGE_S
@@ -186,6 +192,14 @@ class HostVisits:
         task = asyncio.get_running_loop().create_task(self._leave(visit))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _is_here(host: str) -> bool:
+    """Of `name:port`. A name that leads to a loopback address is somebody's name all the same."""
+    try:
+        return ipaddress.ip_address(host.rpartition(":")[0].strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 async def _heard(event: asyncio.Event, limit_s: float) -> None:

@@ -1,5 +1,7 @@
 """What fetches pages."""
 
+from dataclasses import replace
+
 from codeforge.ledger.connection import connect
 from codeforge.ledger.web_sharing import RedisHosts, RedisPages
 from codeforge.settings import Settings, WebSettings
@@ -28,12 +30,9 @@ def page_fetcher(settings: Settings) -> GuardedFetcher:
 
 def host_visits(settings: Settings) -> HostVisits:
     """Hosts' turns, which all workers share. Without limits of its own a deployment still keeps pauses and delays."""
-    limits = HostLimits(
-        at_once=settings.host_concurrency,
-        rate=settings.host_rate,
-        burst=settings.host_burst,
-        wait_s=settings.host_wait_s,
-    )
+    limits = HostLimits(rate=settings.host_rate, burst=settings.host_burst, wait_s=settings.host_wait_s, at_once_here=0)
+    if settings.host_concurrency is not None:
+        limits = replace(limits, at_once=settings.host_concurrency, at_once_here=None)
     return HostVisits(RedisHosts(connect(settings.redis_address, max_connections=CONNECTIONS)), limits)
 
 

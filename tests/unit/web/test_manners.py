@@ -140,6 +140,15 @@ def test_a_rate_is_kept_after_its_burst(site: Site) -> None:
     assert times[-1] - times[0] >= 0.25
 
 
+def test_loopback_addresses_may_have_a_limit_of_their_own(site: Site) -> None:
+    hosts = HostLimits(at_once=1, at_once_here=0)
+    others = [site.url(f"/short-wait?n={number}").replace("127.0.0.1", "localhost") for number in range(3)]
+    fetch_all(*others, at_once=True, hosts=hosts)
+    assert site.most_at_once == 1
+    fetch_all(*(site.url(f"/short-wait?n={number}") for number in range(3)), at_once=True, hosts=hosts)
+    assert site.most_at_once == 3
+
+
 def test_retry_after_is_waited_for_by_all_who_want_something_of_the_host(site: Site) -> None:
     found = fetch_all(
         site.url("/busy-once"), site.url("/bread"), robots_age_s=None, at_once=True, hosts=HostLimits(at_once=1)
