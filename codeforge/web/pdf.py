@@ -1,4 +1,4 @@
-"""The text of a PDF, by PDFium (the library of Chromium; docs/adr/0015-extraction.md).
+"""The text of a PDF, by PDFium (the library of Chromium; docs/adr/0016-extraction.md).
 
 PDFium is native code that reads what strangers wrote: it runs in the extraction's process only, which has bounds of its
 own and may die.
