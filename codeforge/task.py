@@ -133,6 +133,11 @@ class Claim:
     fence: int
     claim_id: str
 
+    @property
+    def attempt(self) -> str:
+        """The name of this attempt: `<task id>:<fence>`."""
+        return f"{self.task_id}:{self.fence}"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:

@@ -96,7 +96,7 @@ class WorkerRuntime:
         self._keeper = self._make_keeper(
             record,
             lease=self._lease,
-            on_cancelled=lambda ids: loop.call_soon_threadsafe(self._cancel, ids),
+            on_cancelled=lambda attempts: loop.call_soon_threadsafe(self._cancel, attempts),
             on_death=self._on_death,
         )
         self._keeper.start()
@@ -179,10 +179,12 @@ class WorkerRuntime:
             log.critical("stray_watch_died", exc_info=error)
             self._on_death()
 
-    def _cancel(self, task_ids: Sequence[str]) -> None:
-        for task_id in task_ids:
-            if control := self._running.get(task_id):
-                control.stop(StopReason.CANCELLED)
+    def _cancel(self, attempts: Sequence[str]) -> None:
+        """A task may run again since, whose attempt is another."""
+        wanted = set(attempts)
+        for task_id, claim in list(self._claims.items()):
+            if claim.attempt in wanted:
+                self._running[task_id].stop(StopReason.CANCELLED)
 
     def stop_claiming(self) -> None:
         """From now on no task is claimed. Safe to call from any thread."""

@@ -21,8 +21,8 @@ LONGEST_PAUSE_S = 1.0
 class LeaseKeeper:
     """Renews one lease: one command a beat, however many tasks run, and notes each renewal in `lease`.
 
-    `on_cancelled` gets the ids of cancelled tasks, and `on_death` is called when the thread dies; both are called in
-    the keeper's thread.
+    `on_cancelled` gets cancelled attempts (`Claim.attempt`), and `on_death` is called when the thread dies; both are
+    called in the keeper's thread.
     """
 
     def __init__(
@@ -76,6 +76,6 @@ class LeaseKeeper:
             log.warning("lease_not_renewed", error=type(error).__name__)
             return
         self._lease.renewed(sent_at)
-        self._heard = [task_id.decode() for task_id in cancelled]
+        self._heard = [attempt.decode() for attempt in cancelled]
         if self._heard:
             self._on_cancelled(self._heard)

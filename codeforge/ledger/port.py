@@ -256,8 +256,8 @@ class Ledger(Protocol):
         ...
 
     async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:
-        """Renews the worker's one lease; answers those of its tasks that were cancelled, at most 500, again each time
-        until they are given as `heard`."""
+        """Renews the worker's one lease; answers those of its attempts (`Claim.attempt`) that were cancelled, at most
+        500, again each time until they are given as `heard`."""
         ...
 
     async def strays(self, worker: str, known: Collection[str]) -> Sequence[Claim]:

@@ -240,7 +240,7 @@ class RedisLedger:
     async def renew_lease(self, worker: WorkerRecord, heard: Sequence[str] = ()) -> Sequence[str]:
         """See `Ledger.renew_lease`."""
         cancelled = await self._scripts.run("renew_lease", [worker.id, self._lease_ms, worker_text(worker), *heard])
-        return [task_id.decode() for task_id in cancelled or ()]
+        return [attempt.decode() for attempt in cancelled or ()]
 
     async def strays(self, worker: str, known: Collection[str]) -> Sequence[Claim]:
         """See `Ledger.strays`."""

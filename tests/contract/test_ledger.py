@@ -247,9 +247,10 @@ async def test_cancel_of_a_running_task_reaches_its_worker(cf: LedgerEngine) -> 
     claimed = await cf.claimed(task.id)
     assert await cf.ledger.cancel("acme", task.id) is TaskState.RUNNING
     record = WorkerRecord("w1", [WorkerType.SCRAPE], 10)
-    assert await cf.ledger.renew_lease(record) == [task.id]
-    assert await cf.ledger.renew_lease(record) == [task.id]  # as long as it is not known to be heard
-    assert await cf.ledger.renew_lease(record, [task.id]) == []
+    attempt = claimed.claim.attempt
+    assert await cf.ledger.renew_lease(record) == [attempt]
+    assert await cf.ledger.renew_lease(record) == [attempt]  # as long as it is not known to be heard
+    assert await cf.ledger.renew_lease(record, [attempt]) == []
     assert await cf.ledger.finish(claimed.claim, Outcome("retry", error=FAILURE)) is TaskState.CANCELLED
 
 
@@ -259,8 +260,22 @@ async def test_cancellation_that_came_too_late_does_not_hit_the_replay(cf: Ledge
     await cf.ledger.cancel("acme", task.id)
     await cf.ledger.finish(claimed.claim, Outcome("cancelled", error=FAILURE))
     await cf.ledger.replay("acme", task.id)
-    await cf.claimed(task.id)
-    assert await cf.ledger.renew_lease(WorkerRecord("w1", [WorkerType.SCRAPE], 10)) == []
+    again = await cf.claimed(task.id)
+    assert again.claim.attempt not in await cf.ledger.renew_lease(WorkerRecord("w1", [WorkerType.SCRAPE], 10))
+
+
+async def test_cancellation_of_a_replay_is_not_heard_with_the_one_before(cf: LedgerEngine) -> None:
+    record = WorkerRecord("w1", [WorkerType.SCRAPE], 10)
+    task = await cf.submitted()
+    first = await cf.claimed(task.id)
+    await cf.ledger.cancel("acme", task.id)
+    heard = await cf.ledger.renew_lease(record)
+    await cf.ledger.finish(first.claim, Outcome("cancelled", error=FAILURE))
+    await cf.ledger.replay("acme", task.id)
+    second = await cf.claimed(task.id)
+    await cf.ledger.cancel("acme", task.id)
+    assert await cf.ledger.renew_lease(record, heard) == [second.claim.attempt]
+    assert await cf.ledger.renew_lease(record, [second.claim.attempt]) == []
 
 
 async def test_cancellation_outlives_a_hand_back(cf: LedgerEngine) -> None:

@@ -29,8 +29,8 @@ class Heard:
     spoke: threading.Event = field(default_factory=threading.Event)
     died: threading.Event = field(default_factory=threading.Event)
 
-    def on_cancelled(self, task_ids: Sequence[str]) -> None:
-        self.cancelled += task_ids
+    def on_cancelled(self, attempts: Sequence[str]) -> None:
+        self.cancelled += attempts
         self.spoke.set()
 
 
@@ -86,10 +86,10 @@ async def test_lease_that_is_kept_no_more_runs_out(
 async def test_cancelled_task_is_heard_of(ledger_server: ValkeyServer, heard: Heard) -> None:
     async with opened_ledger(ledger_server.url) as cf:
         task = await cf.submitted()
-        await cf.claimed(task.id)
+        claimed = await cf.claimed(task.id)
         await cf.ledger.cancel("acme", task.id)
     assert heard.spoke.wait(WAIT_S)
-    assert heard.cancelled == [task.id]
+    assert heard.cancelled == [claimed.claim.attempt]
 
 
 @pytest.mark.usefixtures("keeper")

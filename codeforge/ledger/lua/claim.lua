@@ -23,7 +23,6 @@ local attempts, fence = tonumber(row[11]) + 1, tonumber(row[12]) + 1
 redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 'started_at', now,
   'attempts', attempts, 'fence', fence, unpack(shift(id, row, 'running', now + tonumber(row[10]) * 1000)))
 redis.call('SADD', 'cf:owned:' .. worker, id)
-if fence > 1 then redis.call('SREM', 'cf:cancel:' .. worker, id) end  -- it was for an earlier attempt
 observe('wait', worker_type, now - tonumber(queued_at), row[14])
 event(id, 'running', '{"state":"running","attempt":' .. attempts .. '}')
 return {'claimed', redis.call('HGETALL', key), redis.call('HGETALL', 'cf:journal:' .. id)}

@@ -59,6 +59,12 @@ local function partition_of(id, partitions)
   return tonumber(string.sub(id, -4), 16) % partitions
 end
 
+-- Leaves word for a worker that this attempt of its is to stop; the beat of its lease takes it along.
+local function tell(worker, id, fence)
+  redis.call('SADD', 'cf:cancel:' .. worker, id .. ':' .. fence)
+  redis.call('EXPIRE', 'cf:cancel:' .. worker, 86400)
+end
+
 local function disown(id, worker)
   if worker and worker ~= '' then redis.call('SREM', 'cf:owned:' .. worker, id) end
 end

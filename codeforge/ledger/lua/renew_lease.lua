@@ -1,5 +1,6 @@
--- ARGV: worker, lease in ms, description (JSON), then the ids that it was told of and has heard.
--- Answers the ids of its tasks that were cancelled, again with every beat until they are heard: an answer can be lost.
+-- ARGV: worker, lease in ms, description (JSON), then the attempts that it was told of and has heard.
+-- Answers those of its attempts (id:fence) that were cancelled, again with every beat until they are heard: an answer can
+-- be lost, and a task that was replayed meanwhile is another attempt, whose cancellation was not heard.
 local worker = ARGV[1]
 local cancelled = 'cf:cancel:' .. worker
 redis.call('ZADD', 'cf:lease', now_ms() + tonumber(ARGV[2]), worker)

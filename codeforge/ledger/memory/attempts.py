@@ -38,7 +38,6 @@ class MemoryAttempts(MemoryPlaces):
         if queued_at is None or self._turned_back(row):
             return None
         row.claim_id, row.worker = claim_id, worker
-        self._cancels[worker].discard(task_id)  # it was for an earlier attempt
         row.set(state=TaskState.RUNNING, fence=row.task.fence + 1, attempts=row.task.attempts + 1, started_at=now)
         self._move(row, "running", now + row.task.timeout_s * 1000)
         self._observe("wait", row.task, now - queued_at)

@@ -52,7 +52,7 @@ class MemoryReaper(MemoryPlaces):
                 del self.running[worker_type][task_id]
                 continue
             self.counters[f"attempts:{worker_type}:timeout"] += 1
-            self._tell(row.worker, task_id)
+            self._tell(row)
             failure = TaskFailure("timeout", "the task ran longer than its timeout_s", False)
             self._terminate(row, TaskState.FAILED, failure)
             ended += 1

@@ -215,10 +215,10 @@ class MemoryState:
         if task.trace is not None and int(task.trace[-2:], 16) & 1:
             self.exemplars[f"{name}:{worker_type}:{bucket}"] = Exemplar(task.trace[3:35], ms, self.now_ms())
 
-    def _tell(self, worker: str, task_id: str) -> None:
-        """Leaves word for the worker that a task of its was cancelled."""
-        if worker:
-            self._cancels[worker].add(task_id)
+    def _tell(self, row: Row) -> None:
+        """Leaves word for the task's worker that this attempt of its is to stop."""
+        if row.worker:
+            self._cancels[row.worker].add(f"{row.task.id}:{row.task.fence}")
 
     def _await_projection(self, row: Row) -> None:
         """Puts a finished task into the outbox."""

@@ -132,7 +132,7 @@ class MemoryTasks(MemoryPlaces):
             if not row.cancelled:
                 row.cancelled = True
                 self._event(row, "cancelling", {"state": "running"})
-            self._tell(row.worker, task_id)
+            self._tell(row)
         else:
             raise StateConflict(f"a task that is {row.task.state.value} cannot be cancelled")
         row.cancel_answer = {key: row.task.state} if key else {}

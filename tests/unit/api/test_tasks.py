@@ -133,10 +133,10 @@ async def test_cancel_of_a_queued_task_is_at_once(door: Door) -> None:
 
 async def test_cancel_of_a_running_task_tells_its_worker(door: Door) -> None:
     task_id = await door.submitted()
-    await door.claimed(task_id)
+    claimed = await door.claimed(task_id)
     answer = await door.http.delete(f"/tasks/{task_id}")
     assert (answer.status_code, answer.json()["state"]) == (202, "running")
-    assert await door.ledger.renew_lease(door.ledger.workers["w"]) == [task_id]
+    assert await door.ledger.renew_lease(door.ledger.workers["w"]) == [claimed.claim.attempt]
 
 
 async def test_cancel_of_an_ended_task_is_409(door: Door) -> None:
