@@ -53,7 +53,8 @@ class Call:
 
 
 class ModelServer:
-    """The server. `scripted` answers go out first, one a request; then completions after `latency_s` seconds.
+    """The server. `scripted` answers go out first, one a request; then what `writer` makes of a request's body, if
+    that is not None; then completions after `latency_s` seconds.
 
     `dialect` is what it takes as `response_format`: `any`, `openai` (a strict `json_schema` without length bounds),
     `llama_cpp` (`json_object` with a `schema`, status 500 for the rest), `json_object` only, or `none`. `cost` is
@@ -69,6 +70,7 @@ class ModelServer:
         key: str | None = None,
         cost: float | None = None,
         log: Path | None = None,
+        writer: Callable[[JsonObject], Scripted | None] | None = None,
         port: int = 0,
     ) -> None:
         self.latency_s = latency_s
@@ -83,6 +85,7 @@ class ModelServer:
         self.most_in_flight = 0
         self._key = key
         self._log = log
+        self._writer = writer
         self._port = port
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -132,7 +135,7 @@ class ModelServer:
         body = json.loads(raw)
         self._record(Call(headers.get("idempotency-key"), headers.get("x-codeforge-fence"),
                           headers.get("authorization"), body))  # fmt: skip
-        answer = self.scripted.pop(0) if self.scripted else self._refused(body) or Scripted()
+        answer = self._next(body)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
@@ -145,6 +148,12 @@ class ModelServer:
         if answer.status == 200 and answer.body is None:
             answer = Scripted(body=self._completion(body, answer), headers=answer.headers)
         await _respond(send, answer)
+
+    def _next(self, body: JsonObject) -> Scripted:
+        if self.scripted:
+            return self.scripted.pop(0)
+        written = None if self._writer is None else self._writer(body)
+        return written or self._refused(body) or Scripted()
 
     def _record(self, call: Call) -> None:
         self.calls.append(call)
