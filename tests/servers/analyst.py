@@ -18,8 +18,8 @@ FILLER = (
     "is printed."
 )
 CLOSING = (
-    "Whoever finds a mistake may write to the keeper of the handbook, who reads every letter in the evening and answers "
-    "within a week. Older editions are kept in the parish library, where they can be read on weekdays."
+    "Whoever finds a mistake may write to the keeper of the handbook, who reads every letter in the evening and "
+    "answers within a week. Older editions are kept in the parish library, where they can be read on weekdays."
 )
 DEPTH = "Lake Orrin is 120 metres deep at its northern end."
 CHAR = "The silver char of Lake Orrin grows to 40 centimetres."
