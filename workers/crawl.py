@@ -16,7 +16,7 @@ _EMPTY = hashlib.sha256(b"").hexdigest()
 _NO_PAGES = (
     *(".7z", ".avi", ".bmp", ".bz2", ".css", ".dmg", ".doc", ".docx", ".eot", ".epub", ".exe", ".gif", ".gz", ".ico"),
     *(".iso", ".jar", ".jpeg", ".jpg", ".js", ".json", ".m4a", ".mkv", ".mov", ".mp3", ".mp4", ".mpeg", ".ogg"),
-    *(".otf", ".pdf", ".png", ".ppt", ".pptx", ".rar", ".svg", ".tar", ".tgz", ".ttf", ".wav", ".webm", ".webp"),
+    *(".otf", ".png", ".ppt", ".pptx", ".rar", ".svg", ".tar", ".tgz", ".ttf", ".wav", ".webm", ".webp"),
     *(".woff", ".woff2", ".xls", ".xlsx", ".xml", ".zip"),
 )
 """Ends of paths that a crawl leaves alone: what is there cannot be read, and would use up `max_pages`."""

@@ -27,6 +27,7 @@ MAX_RESULT_BYTES = 24 * 1024 * 1024
 """Of pages as JSON. What runs a task takes 32 MiB; the rest is room for what failed."""
 
 RESULT_FULL = "result_full"
+NOTHING_FETCHED = Notice(code="nothing_fetched", message="no page could be had; `failed` says why of each")
 
 
 class ScrapeAgent:
@@ -47,8 +48,11 @@ class ScrapeAgent:
         else:
             urls = [task_input.url] if task_input.url is not None else task_input.urls or []
             outcomes = await fetching.all_of(_distinct(urls))
+        pages = [_in_formats(outcome, task_input.formats) for outcome in outcomes if isinstance(outcome, Page)]
+        if not pages:
+            warnings.append(NOTHING_FETCHED)
         return ScrapeResult(
-            pages=[_in_formats(outcome, task_input.formats) for outcome in outcomes if isinstance(outcome, Page)],
+            pages=pages,
             failed=[outcome for outcome in outcomes if isinstance(outcome, FailedPage)],
             warnings=warnings + fetching.warnings,
         )

@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 
 from codeforge import __version__
 from codeforge.api.access import Access, LoopbackOnly
 from codeforge.api.operations import health_routes, search_routes
+from codeforge.api.parameters import known_parameters
 from codeforge.api.problems import Failures, install_problems
 from codeforge.api.submitting import DirectSubmissions, SubmissionRoutes
 from codeforge.api.task_reads import task_read_routes
@@ -44,9 +45,8 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
     tenant_of = Access(settings.api_keys)
     submissions = SubmissionRoutes(services, tenant_of)
     app.add_middleware(DirectSubmissions, routes=submissions, failures=failures)
-    app.include_router(task_routes(tenant_of, submissions))
-    app.include_router(task_read_routes(tenant_of))
-    app.include_router(search_routes(tenant_of))
+    for router in (task_routes(tenant_of, submissions), task_read_routes(tenant_of), search_routes(tenant_of)):
+        app.include_router(router, dependencies=[Depends(known_parameters)])
     app.include_router(health_routes(registry, ledger_errors))
     app.include_router(ui_routes())
     if not settings.api_keys:

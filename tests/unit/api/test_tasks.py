@@ -260,3 +260,19 @@ async def test_while_the_ledger_is_away_every_route_says_so(door: Door, method: 
     answer = await door.http.request(method, path)
     assert problem_of(answer, 503)["code"] == "ledger_unavailable"
     assert "Retry-After" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/tasks?sate=dead", "sate"), ("/search?q=x&kinds=page", "kinds"), ("/queues?type=scrape", "type")],
+)
+async def test_parameter_that_nobody_knows_is_named(door: Door, path: str, field: str) -> None:
+    problem = problem_of(await door.http.get(path), 422)
+    assert (problem["code"], problem["field"]) == ("invalid_input", field)
+
+
+async def test_events_know_their_parameter(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.finished(task_id, FAILED)
+    answer = await door.http.get(f"/tasks/{task_id}/events", params={"last_event_id": "9999999999999-0"})
+    assert answer.status_code == 204

@@ -103,6 +103,7 @@ def test_all_urls_may_fail() -> None:
     result = scrape(web(), urls=[f"{SITE}/a", f"{SITE}/b"])
     assert result.pages == []
     assert [each.url for each in result.failed] == [f"{SITE}/a", f"{SITE}/b"]
+    assert [notice.code for notice in result.warnings] == ["nothing_fetched"]
 
 
 def test_duplicates_in_any_spelling_are_fetched_once() -> None:
