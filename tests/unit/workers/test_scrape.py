@@ -145,7 +145,8 @@ def test_watchers_hear_of_every_page() -> None:
 GRAPH = [
     page(f"{SITE}/", f"{SITE}/a", f"{SITE}/b", "https://other.example/", "https://sub.site.example/"),
     page(f"{SITE}/a", f"{SITE}/", f"{SITE}/c", f"{SITE}/b"),
-    page(f"{SITE}/b", f"{SITE}/c#top", f"{SITE}/file.PDF", f"{SITE}/picture.jpg?w=1"),
+    page(f"{SITE}/b", f"{SITE}/c#top", f"{SITE}/file.pdf", f"{SITE}/picture.JPG?w=1"),
+    page(f"{SITE}/file.pdf"),
     page(f"{SITE}/c", f"{SITE}/d"),
     page(f"{SITE}/d"),
     page("https://other.example/", "https://other.example/x"),
@@ -158,8 +159,8 @@ GRAPH = [
     [
         ({"depth": 0}, ["/"]),
         ({"depth": 1}, ["/", "/a", "/b"]),
-        ({"depth": 2}, ["/", "/a", "/b", "/c"]),
-        ({"depth": 10}, ["/", "/a", "/b", "/c", "/d"]),
+        ({"depth": 2}, ["/", "/a", "/b", "/c", "/file.pdf"]),
+        ({"depth": 10}, ["/", "/a", "/b", "/c", "/file.pdf", "/d"]),
         ({"depth": 10, "max_pages": 1}, ["/"]),
         ({"depth": 10, "max_pages": 3}, ["/", "/a", "/b"]),
     ],
