@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
+from codeforge.api.description import Demand, QueueList, SearchList, problems
 from codeforge.api.tasks import Services
 from codeforge.api.views import JsonResponse
 from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable
@@ -47,7 +48,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
     router = APIRouter()
     Tenant = Annotated[str, Depends(tenant_of)]
 
-    @router.get("/search", tags=["search"])
+    @router.get("/search", tags=["search"], response_model=SearchList, responses=problems())
     async def search(
         tenant: Tenant,
         api: Services,
@@ -60,7 +61,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
         items = await api.search.query(tenant, q, type, kind, limit)
         return JsonResponse({"items": [item.model_dump(mode="json") for item in items], "next_cursor": None})
 
-    @router.get("/queues", tags=["operations"])
+    @router.get("/queues", tags=["operations"], response_model=QueueList, responses=problems())
     async def queues(tenant: Tenant, api: Services) -> Response:
         """Depths per worker type, over all tenants."""
         snapshot = await api.ledger.snapshot()
@@ -70,7 +71,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
         ]
         return JsonResponse({"items": items, "next_cursor": None})
 
-    @router.get("/autoscale/{type}", tags=["operations"])
+    @router.get("/autoscale/{type}", tags=["operations"], response_model=Demand, responses=problems())
     async def autoscale(
         tenant: Tenant, api: Services, type: Annotated[str, Path(description=f"a worker type, or {PROJECTOR}")]
     ) -> Response:
@@ -106,7 +107,7 @@ def health_routes(registry: CollectorRegistry, ledger_errors: Counter) -> APIRou
         body = {"status": "degraded" if degraded else status, "parts": parts}
         return JsonResponse(body, status_code=200 if status == "ready" else 503)
 
-    @router.get("/metrics")
+    @router.get("/metrics", responses=problems())
     async def metrics(api: Services, accept: Annotated[str, Header()] = "") -> Response:
         """Prometheus text, or OpenMetrics with exemplars where it is accepted. While the ledger cannot be read its
         figures are absent, never zero."""

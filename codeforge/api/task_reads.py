@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from codeforge.api.description import problems
 from codeforge.api.tasks import Services, TaskId
 from codeforge.api.views import JsonResponse, event_text
 from codeforge.errors import ClaimNotFound, CodeForgeError, InvalidInput, TaskNotFound, TooManyStreams
 from codeforge.identity import is_task_id
+from codeforge.lineage import LineageGraph
 from codeforge.logs import logger
 from codeforge.provenance import Why
 from codeforge.task import TaskEvent, TaskState
@@ -68,7 +71,11 @@ def task_read_routes(tenant_of: Any) -> APIRouter:
     slots = StreamSlots(MAX_STREAMS)
     Tenant = Annotated[str, Depends(tenant_of)]
 
-    @router.get("/tasks/{task_id}/events", response_class=StreamingResponse)
+    @router.get(
+        "/tasks/{task_id}/events",
+        response_class=StreamingResponse,
+        responses=problems(HTTPStatus.NOT_FOUND),
+    )
     async def events(
         tenant: Tenant,
         task_id: TaskId,
@@ -86,7 +93,7 @@ def task_read_routes(tenant_of: Any) -> APIRouter:
                 return Response(status_code=204)
         return EventStream(_follow(api, tenant, task_id, position, first), slots)
 
-    @router.get("/tasks/{task_id}/graph")
+    @router.get("/tasks/{task_id}/graph", response_model=LineageGraph, responses=problems(HTTPStatus.NOT_FOUND))
     async def graph(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
         """Nodes and edges of the task's lineage; empty until the task is stored."""
         try:
@@ -96,7 +103,7 @@ def task_read_routes(tenant_of: Any) -> APIRouter:
             return JsonResponse({"nodes": [], "edges": []})
         return JsonResponse(lineage.model_dump(mode="json", by_alias=True))
 
-    @router.get("/claims/{claim_id}/why", response_model=Why, responses={404: {"description": "`claim_not_found`"}})
+    @router.get("/claims/{claim_id}/why", response_model=Why, responses=problems(HTTPStatus.NOT_FOUND))
     async def why(tenant: Tenant, claim_id: str, api: Services) -> Response:
         """Why a claim of an analysis stands in its report: the places in pages that bear it out, the task that made it,
         and the task's model calls. A claim's id is in the task's result; it is known here once the task is `stored`."""

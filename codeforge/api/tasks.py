@@ -1,9 +1,11 @@
 """Routes of tasks: submit, read, cancel, replay."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
+from codeforge.api.description import AcceptedBatch, AcceptedTask, TaskList, TaskStanding, WholeTask, problems
 from codeforge.api.services import services
 from codeforge.api.submitting import ACCEPTED, BatchRequest, SubmissionRoutes, description_of
 from codeforge.api.views import JsonResponse, links, task_view
@@ -16,6 +18,11 @@ from codeforge.wiring.api import ApiServices
 from codeforge.worker_types import WorkerType
 
 Services = Annotated[ApiServices, Depends(services)]
+
+SUBMITTING = problems(
+    HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS
+)
+CHANGING = problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
 
 async def known_id(task_id: str) -> str:
@@ -41,17 +48,29 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
     router = APIRouter(tags=["tasks"])
     Tenant = Annotated[str, Depends(tenant_of)]
 
-    @router.post("/tasks", status_code=ACCEPTED, openapi_extra=description_of(TaskRequest))
+    @router.post(
+        "/tasks",
+        status_code=ACCEPTED,
+        response_model=AcceptedTask,
+        responses=SUBMITTING,
+        openapi_extra=description_of(TaskRequest),
+    )
     async def submit(request: Request) -> Response:
         """Accepts one task. Nothing is enqueued unless the answer is 202."""
         return await submissions.one(request)
 
-    @router.post("/tasks/batch", status_code=ACCEPTED, openapi_extra=description_of(BatchRequest))
+    @router.post(
+        "/tasks/batch",
+        status_code=ACCEPTED,
+        response_model=AcceptedBatch,
+        responses=SUBMITTING,
+        openapi_extra=description_of(BatchRequest),
+    )
     async def submit_batch(request: Request) -> Response:
         """Accepts up to 1,000 tasks, all or none."""
         return await submissions.batch(request)
 
-    @router.get("/tasks")
+    @router.get("/tasks", response_model=TaskList, responses=problems())
     async def list_tasks(
         tenant: Tenant,
         api: Services,
@@ -70,7 +89,7 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
         items = [task_view(task, with_result=False) for task in page.tasks]
         return JsonResponse({"items": items, "next_cursor": page.next_cursor})
 
-    @router.get("/tasks/{task_id}")
+    @router.get("/tasks/{task_id}", response_model=WholeTask, responses=problems(HTTPStatus.NOT_FOUND))
     async def get_task(tenant: Tenant, task_id: TaskId, api: Services) -> Response:
         """One task with its result. Once the ledger has let it go, the graph answers, with `result_truncated` to say
         whether the result was too large to be kept there (it is null then)."""
@@ -80,13 +99,13 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
             kept = await api.lineage.restored(tenant, task_id)
         return JsonResponse(task_view(kept.task) | {"result_truncated": kept.result_truncated})
 
-    @router.delete("/tasks/{task_id}", status_code=ACCEPTED)
+    @router.delete("/tasks/{task_id}", status_code=ACCEPTED, response_model=TaskStanding, responses=CHANGING)
     async def cancel(tenant: Tenant, task_id: TaskId, api: Services, key: Key = None) -> Response:
         """Cancels: a queued task at once, a running one within two seconds."""
         state = await api.ledger.cancel(tenant, task_id, key)
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
-    @router.post("/tasks/{task_id}/replay", status_code=ACCEPTED)
+    @router.post("/tasks/{task_id}/replay", status_code=ACCEPTED, response_model=TaskStanding, responses=CHANGING)
     async def replay(tenant: Tenant, task_id: TaskId, api: Services, key: Key = None) -> Response:
         """Runs a dead, failed or cancelled task again; steps that it finished are not paid for again."""
         state = await api.ledger.replay(tenant, task_id, key)
