@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from codeforge.errors import CodeForgeError
 from codeforge.ledger.diagnosis import RedisReport, examine_redis
-from codeforge.settings import Settings, is_loopback, load_settings
+from codeforge.settings import Settings, is_loopback, load_settings, misspelt_names
 from codeforge.stores.diagnosis import graph_server
 from codeforge.wiring.embeddings import embedder
 from codeforge.wiring.model import model_client
@@ -162,7 +162,16 @@ async def check_api(settings: Settings) -> list[Finding]:
     return [Finding(Level.OK, "api", f"binds {settings.api_host}; {keys} API keys")]
 
 
+async def check_names(settings: Settings) -> list[Finding]:
+    """Variables that no setting is called by: they are ignored, whatever they were meant to do."""
+    return [
+        Finding(Level.WARNING, "settings", f"{name} is no setting, and is ignored: is {meant} meant?")
+        for name, meant in misspelt_names().items()
+    ]
+
+
 CHECKS: dict[str, Check] = {
+    "settings": check_names,
     "redis": check_redis,
     "graph": check_graph,
     "vectors": check_vectors,

@@ -10,6 +10,7 @@ from codeforge.settings.admission import EVERY_TENANT
 from codeforge.settings.environment import process_environment, settings_environment
 from codeforge.settings.groups import WebSettings
 from codeforge.settings.loading import Settings, load_settings
+from codeforge.settings.misspelt import misspelt_names
 from codeforge.settings.names import BARE_NAMES, PREFIX, SECRETS_DIR
 from codeforge.settings.values import is_loopback
 
@@ -22,6 +23,7 @@ __all__ = [
     "WebSettings",
     "is_loopback",
     "load_settings",
+    "misspelt_names",
     "process_environment",
     "settings_environment",
 ]

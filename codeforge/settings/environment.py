@@ -39,3 +39,8 @@ def settings_environment(overrides: Mapping[str, str], without: Iterable[str] = 
         and name.upper().removeprefix(PREFIX) not in dropped
     }
     return inherited | {PREFIX + name: value for name, value in given.items()}
+
+
+def prefixed_names() -> set[str]:
+    """The variables of this process that are spelled like settings, in capitals."""
+    return {name.upper() for name in os.environ if name.upper().startswith(PREFIX)}

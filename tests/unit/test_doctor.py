@@ -4,7 +4,18 @@ import asyncio
 
 import pytest
 
-from codeforge.cli.doctor import CHECKS, Check, Finding, Level, check_api, check_model, check_redis, check_web, diagnose
+from codeforge.cli.doctor import (
+    CHECKS,
+    Check,
+    Finding,
+    Level,
+    check_api,
+    check_model,
+    check_names,
+    check_redis,
+    check_web,
+    diagnose,
+)
 from codeforge.errors import LedgerUnavailable
 from codeforge.ledger import diagnosis
 from codeforge.settings import Settings, load_settings
@@ -87,4 +98,19 @@ def test_an_open_api_that_reaches_private_hosts_is_a_warning() -> None:
 
 
 def test_every_part_has_a_check() -> None:
-    assert list(CHECKS) == ["redis", "graph", "vectors", "embeddings", "model", "web search", "api"]
+    assert list(CHECKS) == ["settings", "redis", "graph", "vectors", "embeddings", "model", "web search", "api"]
+
+
+def test_misspelt_variables_are_told_and_others_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODEFORGE_MAX_CONCURENT_TASKS", "3")
+    monkeypatch.setenv("CODEFORGE_API_KEY", "acme:secret")
+    monkeypatch.setenv("CODEFORGE_SOMETHING_OF_OURS", "x")
+    monkeypatch.setenv("CODEFORGE_LEASE_S", "10")
+    findings = run({"settings": check_names})
+    assert [(finding.level, finding.text) for finding in findings] == [
+        (Level.WARNING, "CODEFORGE_API_KEY is no setting, and is ignored: is CODEFORGE_API_KEYS meant?"),
+        (
+            Level.WARNING,
+            "CODEFORGE_MAX_CONCURENT_TASKS is no setting, and is ignored: is CODEFORGE_MAX_CONCURRENT_TASKS meant?",
+        ),
+    ]
