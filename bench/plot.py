@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from bench import agents, density, empty, frontdoor, projector, scrape
+from bench import agents, density, empty, exposition, frontdoor, projector, scrape
 from bench.figures import Figure, Piece
 
 WIDTH, LEFT, RIGHT = 860, 250, 130
@@ -24,6 +24,7 @@ class Panel:
 
 PANELS: Sequence[Panel] = (
     Panel(frontdoor.NAME, "tasks_per_s", "Front door: tasks/s"),
+    Panel(exposition.NAME, "p50_ms", "A scrape of the API: ms", 1),
     Panel(agents.NAME, "over_ideal", "Agents in flight: time to the ideal", 2),
     Panel(density.NAME, "kb_per_agent", "Agents that wait: kB of worker memory each"),
     Panel(empty.NAME, "per_s", "Empty tasks/s"),

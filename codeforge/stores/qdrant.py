@@ -136,11 +136,13 @@ class QdrantStore:
 
     async def _put_points(self, body: bytes) -> None:
         """What the client's own `upsert` ends in, which builds a model of each point first."""
-        await self._client.http.points_api.upsert_points(
+        answer = await self._client.http.points_api.upsert_points(
             self._collection,
             wait=True,
             point_insert_operations=body,  # type: ignore[arg-type]  # what is no model is sent as it is
         )
+        if answer.result is None:  # the client does not look at what it was answered here
+            raise ValueError("a success without a result")
 
     async def _create(self) -> None:
         try:

@@ -22,7 +22,7 @@ def test_every_type_s_records_are_stored_and_lead_from_the_task_to_its_parts() -
     assert report.rejected == ()
     reached = {task_id: {node.label for node in near.nodes} for task_id, near in found.items() if near is not None}
     assert reached == {
-        "scrape": {"Task", "ModelCall", "Document", "Chunk"},
+        "scrape": {"Task", "ModelCall", "Document", "Version", "Chunk"},
         "analysis": {"Task", "ModelCall", "Artifact", "Claim", "Document", "Chunk"},
         "debate": {"Task", "ModelCall", "Argument", "Verdict"},
         "coding": {"Task", "ModelCall", "Artifact"},
