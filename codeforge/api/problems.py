@@ -40,7 +40,7 @@ def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
 def problem_of(error: CodeForgeError) -> Response:
     """The project's own errors. The field is named in `field` and in the text."""
     if isinstance(error, InvalidInput):
-        detail = f"{error.field}: {error.message}"
+        detail = f"{error.field}: {error.message.removeprefix(f'{error.field} ')}"
         return problem(error.status, error.code, detail, field=error.field)
     response = problem(error.status, error.code, error.message)
     if isinstance(error, TooMuch):

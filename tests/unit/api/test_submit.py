@@ -100,6 +100,7 @@ async def test_refusal_names_the_field_and_enqueues_nothing(
         problem = problem_of(await door.http.post("/tasks", json=SCRAPE | change, headers=headers), 422)
         assert (problem["field"], problem["code"]) == (field, code)
         assert problem["detail"].startswith(f"{field}: ")
+        assert problem["detail"].count(field) == 1
     in_batch = problem_of(await door.http.post("/tasks/batch", json={"tasks": [SCRAPE, SCRAPE | change]}), 422)
     assert (in_batch["field"], in_batch["code"]) == (f"tasks.1.{field}", code)
     assert queued(door) == 0
