@@ -1,5 +1,7 @@
 """The search use case: hybrid search over the results of a tenant's tasks."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, field_serializer
@@ -10,6 +12,8 @@ from codeforge.worker_types import WorkerType
 
 MAX_QUERY_CHARS = 1_000
 MAX_LIMIT = 100
+MAX_LOOKED_AT = 1_000
+"""Points of one query, most of which may be the same page as many tasks fetched it."""
 
 
 class SearchItem(BaseModel):
@@ -54,10 +58,26 @@ class Search:
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidInput(f"expected 1 to {MAX_LIMIT}", field="limit")
         (vector,) = await self._embedder.embed([text])
-        hits = await self._vectors.search(
-            tenant, text, vector, type=None if type is None else type.value, kind=kind, limit=limit
-        )
-        return [_item(hit) for hit in hits]
+        size = limit
+        while True:
+            hits = await self._vectors.search(
+                tenant, text, vector, type=None if type is None else type.value, kind=kind, limit=size
+            )
+            shown = _each_page_once(hits)
+            if len(shown) >= limit or len(hits) < size or size == MAX_LOOKED_AT:
+                return [_item(hit) for hit in shown[:limit]]
+            size = min(4 * size, MAX_LOOKED_AT)
+
+
+def _each_page_once(hits: Sequence[Hit]) -> list[Hit]:
+    """A page that several tasks fetched stands where it is found best, as it was fetched last."""
+    shown: dict[str, Hit] = {}
+    for hit in hits:
+        key = hit.payload["document"] if hit.payload["kind"] == "page" and "document" in hit.payload else hit.id
+        best = shown.setdefault(key, hit)
+        if hit.payload.get("fetched_at", 0) > best.payload.get("fetched_at", 0):
+            shown[key] = replace(hit, score=best.score)
+    return list(shown.values())
 
 
 def _item(hit: Hit) -> SearchItem:

@@ -72,7 +72,7 @@ class _Neighbourhood:
             chunks = self._chunks_of(page)
             fetched_at = page.props.get("fetched_at")
             seen = SeenPage(page.id, _text(page, "content_hash"), fetched_at if isinstance(fetched_at, int) else 0)
-            texts = PageTexts(seen, url, title)
+            texts = PageTexts(self._task_id, seen, url, title)
             beginning = "\n\n".join(_text(chunk, "text") for _, chunk in chunks[:2])
             yield texts.whole(beginning, beginning if len(chunks) == 1 else None)
             for ordinal, chunk in chunks if len(chunks) > 1 else ():

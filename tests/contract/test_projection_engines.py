@@ -1,5 +1,6 @@
 """Results on their way into the real stores: what one of them refuses, and a vector store that lost its data."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -16,6 +17,7 @@ from codeforge.projector_loop import ProjectorLoop
 from codeforge.rebuilding import VectorRebuild
 from codeforge.records.model import MAX_CONTENT_BYTES
 from codeforge.results import CodingResult, ScrapeResult
+from codeforge.search import Search
 from codeforge.stores.memory_vectors import HashEmbedder
 from codeforge.stores.neo4j import Neo4jStore
 from codeforge.stores.qdrant import QdrantStore
@@ -144,8 +146,12 @@ async def test_a_page_seen_again_adds_nothing_and_a_changed_one_is_a_new_version
 
     await scrape(1, before)
     again = await scrape(2, before)
-    assert await vectors.count(tenant) == 4
+    assert await vectors.count(tenant) == 3 + 2  # the passages, and each task's page
     assert len(await points_of(embedded_qdrant, again)) == 4
+    assert len(await points_of(embedded_qdrant, f"{key}-{tenant[:6]}-1")) == 1
+    items = await Search(vectors, HashEmbedder(DIM)).query(tenant, "Passage of old")
+    assert Counter(item.kind for item in items) == {"page": 1, "chunk": 3}
+    assert {item.task_id for item in items} == {again}
     theirs = await scrape(1, before, f"rival-{key}")
 
     changed = await scrape(3, after)

@@ -37,7 +37,7 @@ class Vectors:
 
     async def search(self, tenant: str, text: str, vector: Sequence[float], **narrowed: Any) -> list[Hit]:
         self.asked = {"tenant": tenant, "text": text, "vector": vector, **narrowed}
-        return self.hits
+        return self.hits[: narrowed["limit"]]
 
     async def upsert(self, points: Sequence[Point]) -> None: ...
 
@@ -117,3 +117,16 @@ def test_a_limit_out_of_range_names_its_field(limit: int) -> None:
 
 def test_the_longest_query_is_taken() -> None:
     assert asyncio.run(Search(Vectors(), Embedder()).query("acme", "x" * 1_000))
+
+
+def page_hit(number: int, document: str, fetched_at: int) -> Hit:
+    payload = {**HIT.payload, "kind": "page", "document": document, "fetched_at": fetched_at, "task_id": f"t{number}"}
+    return Hit(id=f"8b1a7a2e-0000-5000-8000-{number:012}", score=1 / number, payload=payload)
+
+
+def test_a_page_that_many_tasks_fetched_is_shown_once_as_it_was_fetched_last() -> None:
+    repeated = [page_hit(number, "a", fetched_at=number) for number in range(1, 40)]
+    others = [page_hit(number, f"b{number}", fetched_at=1) for number in range(40, 60)]
+    items = asyncio.run(Search(Vectors([*repeated, *others]), Embedder()).query("acme", "x", limit=5))
+    assert [item.task_id for item in items] == ["t39", "t40", "t41", "t42", "t43"]
+    assert items[0].score == 1.0

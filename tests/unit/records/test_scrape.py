@@ -129,7 +129,19 @@ def test_a_page_fetched_again_unchanged_by_another_task_is_the_same_rows() -> No
 
     for label in ("Document", "Version", "Chunk"):
         assert [node.id for node in nodes(once, label)] == [node.id for node in nodes(again, label)]
-    assert {text.id for text in once.texts} == {text.id for text in again.texts}
+    # Each task has a point of the page, of which a search shows the newest.
+    assert [text.kind for text in once.texts] == [text.kind for text in again.texts] == ["page"]
+    assert once.texts[0].id != again.texts[0].id
+
+
+def test_passages_are_the_same_points_whichever_task_fetches_the_page() -> None:
+    long = "\n\n".join(f"Passage {number}. " + "word " * 150 for number in range(3))
+    once = records_of(scraped(page("https://a.example/", long)), [])
+    again = records_of(scraped(page("https://a.example/", long), id="0190a1b2-0000-7000-8000-000000000002"), [])
+
+    passages = [{text.id for text in records.texts if text.kind == "chunk"} for records in (once, again)]
+    assert passages[0] == passages[1]
+    assert len(passages[0]) > 1
 
 
 def test_a_page_that_changed_keeps_its_document_and_gets_new_chunks() -> None:
