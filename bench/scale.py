@@ -64,7 +64,7 @@ QUICK = Scale(
     density=(Level(20, 1, 1, peers=False),),
     long_call_s=2.0,
     steady_s=0.5,
-    results=200,
+    results=3_000,
     singles=10,
     points=(1_000,),
     queries=10,
