@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 
 from codeforge import __version__
 from codeforge.api.access import Access, LoopbackOnly
+from codeforge.api.description import problems
 from codeforge.api.operations import health_routes, search_routes
 from codeforge.api.parameters import known_parameters
 from codeforge.api.problems import Failures, install_problems
@@ -46,7 +47,7 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
     submissions = SubmissionRoutes(services, tenant_of)
     app.add_middleware(DirectSubmissions, routes=submissions, failures=failures)
     for router in (task_routes(tenant_of, submissions), task_read_routes(tenant_of), search_routes(tenant_of)):
-        app.include_router(router, dependencies=[Depends(known_parameters)])
+        app.include_router(router, dependencies=[Depends(known_parameters)], responses=problems())
     app.include_router(health_routes(registry, ledger_errors))
     app.include_router(ui_routes())
     if not settings.api_keys:

@@ -141,13 +141,15 @@ class Problem(Answer):
     field: str | None = None
 
 
+ALWAYS = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+
+
 def problems(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of routes that may answer so; any may answer 401, 422, 500 and 503."""
-    always = (
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    )
+    """The `responses` of what may answer so; without a status, of every route."""
     content = {MEDIA_TYPE: {"schema": Problem.model_json_schema()}}
-    return {int(status): {"description": status.phrase, "content": content} for status in sorted({*always, *statuses})}
+    return {int(status): {"description": status.phrase, "content": content} for status in statuses or ALWAYS}

@@ -48,7 +48,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
     router = APIRouter()
     Tenant = Annotated[str, Depends(tenant_of)]
 
-    @router.get("/search", tags=["search"], response_model=SearchList, responses=problems())
+    @router.get("/search", tags=["search"], response_model=SearchList)
     async def search(
         tenant: Tenant,
         api: Services,
@@ -61,7 +61,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
         items = await api.search.query(tenant, q, type, kind, limit)
         return JsonResponse({"items": [item.model_dump(mode="json") for item in items], "next_cursor": None})
 
-    @router.get("/queues", tags=["operations"], response_model=QueueList, responses=problems())
+    @router.get("/queues", tags=["operations"], response_model=QueueList)
     async def queues(tenant: Tenant, api: Services) -> Response:
         """Depths per worker type, over all tenants."""
         snapshot = await api.ledger.snapshot()
@@ -71,7 +71,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
         ]
         return JsonResponse({"items": items, "next_cursor": None})
 
-    @router.get("/autoscale/{type}", tags=["operations"], response_model=Demand, responses=problems())
+    @router.get("/autoscale/{type}", tags=["operations"], response_model=Demand)
     async def autoscale(
         tenant: Tenant, api: Services, type: Annotated[str, Path(description=f"a worker type, or {PROJECTOR}")]
     ) -> Response:

@@ -46,31 +46,10 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
     """The routes; `tenant_of` is the dependency that knows the request's tenant. Submissions are answered before they
     come here (`DirectSubmissions`); their routes are their description."""
     router = APIRouter(tags=["tasks"])
+    _describe_submissions(router, submissions)
     Tenant = Annotated[str, Depends(tenant_of)]
 
-    @router.post(
-        "/tasks",
-        status_code=ACCEPTED,
-        response_model=AcceptedTask,
-        responses=SUBMITTING,
-        openapi_extra=description_of(TaskRequest),
-    )
-    async def submit(request: Request) -> Response:
-        """Accepts one task. Nothing is enqueued unless the answer is 202."""
-        return await submissions.one(request)
-
-    @router.post(
-        "/tasks/batch",
-        status_code=ACCEPTED,
-        response_model=AcceptedBatch,
-        responses=SUBMITTING,
-        openapi_extra=description_of(BatchRequest),
-    )
-    async def submit_batch(request: Request) -> Response:
-        """Accepts up to 1,000 tasks, all or none."""
-        return await submissions.batch(request)
-
-    @router.get("/tasks", response_model=TaskList, responses=problems())
+    @router.get("/tasks", response_model=TaskList)
     async def list_tasks(
         tenant: Tenant,
         api: Services,
@@ -112,6 +91,30 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
     return router
+
+
+def _describe_submissions(router: APIRouter, submissions: SubmissionRoutes) -> None:
+    @router.post(
+        "/tasks",
+        status_code=ACCEPTED,
+        response_model=AcceptedTask,
+        responses=SUBMITTING,
+        openapi_extra=description_of(TaskRequest),
+    )
+    async def submit(request: Request) -> Response:
+        """Accepts one task. Nothing is enqueued unless the answer is 202."""
+        return await submissions.one(request)
+
+    @router.post(
+        "/tasks/batch",
+        status_code=ACCEPTED,
+        response_model=AcceptedBatch,
+        responses=SUBMITTING,
+        openapi_extra=description_of(BatchRequest),
+    )
+    async def submit_batch(request: Request) -> Response:
+        """Accepts up to 1,000 tasks, all or none."""
+        return await submissions.batch(request)
 
 
 def _label(text: str) -> tuple[str, str | None]:
