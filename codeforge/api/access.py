@@ -7,6 +7,8 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi import Request
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,9 +19,13 @@ from codeforge.settings import is_loopback
 DEFAULT_TENANT = "default"
 
 
-class Access:
+class Access(SecurityBase):
     """A dependency: the request's tenant. `keys` maps the SHA-256 of a key, in hex, to its tenant (the values of
-    `API_KEYS`); with none, everybody is the default tenant."""
+    `API_KEYS`); with none, everybody is the default tenant. The OpenAPI document tells of it, so that the viewer at
+    `/docs` asks for a key and sends it."""
+
+    model = HTTPBearer(description="Needed where the service has `API_KEYS`.")
+    scheme_name = "key"
 
     def __init__(self, keys: Mapping[str, SecretStr]) -> None:
         self._keys = {digest.encode(): tenant.get_secret_value() for digest, tenant in keys.items()}

@@ -37,7 +37,10 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
         yield
         await services.close()
 
-    app = FastAPI(title="CodeForge", version=__version__, summary=SUMMARY, lifespan=lifespan, telemetry=NO_TELEMETRY)
+    app = FastAPI(
+        title="CodeForge", version=__version__, summary=SUMMARY, lifespan=lifespan, telemetry=NO_TELEMETRY,
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     ledger_errors = Counter("codeforge_ledger_errors", "Requests that the ledger failed.", registry=registry)

@@ -46,7 +46,7 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
     """The routes; `tenant_of` is the dependency that knows the request's tenant. Submissions are answered before they
     come here (`DirectSubmissions`); their routes are their description."""
     router = APIRouter(tags=["tasks"])
-    _describe_submissions(router, submissions)
+    _describe_submissions(router, tenant_of, submissions)
     Tenant = Annotated[str, Depends(tenant_of)]
 
     @router.get("/tasks", response_model=TaskList)
@@ -93,12 +93,13 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
     return router
 
 
-def _describe_submissions(router: APIRouter, submissions: SubmissionRoutes) -> None:
+def _describe_submissions(router: APIRouter, tenant_of: Any, submissions: SubmissionRoutes) -> None:
     @router.post(
         "/tasks",
         status_code=ACCEPTED,
         response_model=AcceptedTask,
         responses=SUBMITTING,
+        dependencies=[Depends(tenant_of)],
         openapi_extra=description_of(TaskRequest),
     )
     async def submit(request: Request) -> Response:
@@ -110,6 +111,7 @@ def _describe_submissions(router: APIRouter, submissions: SubmissionRoutes) -> N
         status_code=ACCEPTED,
         response_model=AcceptedBatch,
         responses=SUBMITTING,
+        dependencies=[Depends(tenant_of)],
         openapi_extra=description_of(BatchRequest),
     )
     async def submit_batch(request: Request) -> Response:

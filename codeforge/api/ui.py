@@ -1,49 +1,43 @@
-"""The operators' page at `/ui`: static files that speak to the API like any client."""
+"""The pages of the front door: the operators' at `/ui`, which speaks to the API like any client, and the viewer of the
+API's description at `/docs`, which is Swagger UI. FastAPI's own loads it from other people's servers."""
 
 from importlib.resources import files
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
-from starlette.exceptions import HTTPException
 
-MEDIA_TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "app.js": "text/javascript; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
-}
-
-HEADERS = {
-    # Nothing from elsewhere, no inline script: a task's text can do nothing here.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
+from codeforge.api.static_files import static_files
 
 
 def ui_routes() -> APIRouter:
-    """The page and its two files."""
+    """The pages and their files."""
     router = APIRouter(include_in_schema=False)
-    folder = files("codeforge.api") / "static"
-    texts = {name: (folder / name).read_bytes() for name in MEDIA_TYPES}
+    own = files("codeforge.api") / "static"
+    # Of this package nothing but the viewer's files is used.
+    viewer = files("fastapi_offline") / "static"
+    operators = static_files((own, "index.html"), (own, "app.js"), (own, "style.css"))
+    description = static_files(
+        (own, "docs.html"), (own, "docs.js"), (viewer, "swagger-ui-bundle.js"), (viewer, "swagger-ui.css")
+    )
 
     @router.get("/")
     async def root() -> Response:
         return RedirectResponse("/ui")
 
     @router.get("/ui")
-    async def page() -> Response:
-        return _file(texts, "index.html")
+    async def operators_page() -> Response:
+        return operators("index.html")
 
     @router.get("/ui/{name}")
-    async def asset(name: str) -> Response:
-        return _file(texts, name)
+    async def operators_file(name: str) -> Response:
+        return operators(name)
+
+    @router.get("/docs")
+    async def description_page() -> Response:
+        return description("docs.html")
+
+    @router.get("/docs/{name}")
+    async def description_file(name: str) -> Response:
+        return description(name)
 
     return router
-
-
-def _file(texts: dict[str, bytes], name: str) -> Response:
-    if name not in texts:
-        raise HTTPException(404)
-    return Response(texts[name], media_type=MEDIA_TYPES[name], headers=HEADERS)
