@@ -16,6 +16,7 @@ import httpx
 
 from codeforge.errors import ClusterBusy, ClusterForbidden, ClusterUnavailable, PodChanged
 from codeforge.kubernetes.port import Pod
+from codeforge.retry_after import retry_after_s
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 WORKERS = "app.kubernetes.io/part-of=codeforge,app.kubernetes.io/component=worker"
@@ -92,13 +93,12 @@ def _refusal(response: httpx.Response) -> Exception:
     except (ValueError, KeyError, TypeError):
         reason = response.reason_phrase
     said = f"the API server answered {response.status_code} {reason}"
-    asked = response.headers.get("Retry-After", "")
-    retry_after_s = float(asked) if asked.isdecimal() else None
+    asked_s = retry_after_s(response.headers.get("Retry-After"))
     match response.status_code:
         case HTTPStatus.NOT_FOUND | HTTPStatus.CONFLICT if response.request.method == "PATCH":
             return PodChanged(said)
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return ClusterForbidden(said)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return ClusterBusy(said, retry_after_s=retry_after_s)
-    return ClusterUnavailable(said, retry_after_s=retry_after_s)
+            return ClusterBusy(said, retry_after_s=asked_s)
+    return ClusterUnavailable(said, retry_after_s=asked_s)

@@ -4,11 +4,10 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from codeforge.errors import ModelError
+from codeforge.retry_after import retry_after_s
 
 EXCERPT_CHARS = 300
 REDACTED = "***"
@@ -55,24 +54,8 @@ class Answer:
 
     @property
     def retry_after_s(self) -> float | None:
-        """`Retry-After` in seconds from now (RFC 9110, 10.2.3: seconds or an HTTP date); None when absent or wrong."""
-        return parse_retry_after(self.headers.get("retry-after"), datetime.now(UTC))
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds from `now`, never negative; None for no value or one that is neither seconds nor a date."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+        """What `Retry-After` asks for, in seconds from now; None when absent or wrong."""
+        return retry_after_s(self.headers.get("retry-after"))
 
 
 def complaint_of(body: bytes) -> str:

@@ -13,6 +13,7 @@ import httpcore
 import httpx
 
 from codeforge.errors import BlockedAddress, FetchError
+from codeforge.retry_after import retry_after_s
 from codeforge.web.body import ACCEPT_ENCODING, read_body, too_large
 from codeforge.web.charset import decode
 from codeforge.web.connections import GuardedConnections
@@ -23,7 +24,6 @@ from codeforge.web.guard import AddressGuard
 from codeforge.web.hosts import HostVisits, Visit
 from codeforge.web.judgement import is_challenge
 from codeforge.web.media_type import MediaType
-from codeforge.web.retry_after import retry_after_s
 from codeforge.web.robots import Robots
 from codeforge.web.slots import PageSlot
 from codeforge.web.validators import Validators

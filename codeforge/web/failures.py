@@ -6,7 +6,7 @@ from http import HTTPStatus
 import httpcore
 
 from codeforge.errors import FetchError
-from codeforge.web.retry_after import retry_after_s
+from codeforge.retry_after import retry_after_s
 
 _RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _STATUSES_WITH_A_CODE = frozenset({401, 403, 429, 503})

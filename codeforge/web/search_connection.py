@@ -10,7 +10,7 @@ import httpx
 from pydantic import SecretStr
 
 from codeforge.errors import SearchError
-from codeforge.web.retry_after import retry_after_s
+from codeforge.retry_after import retry_after_s
 
 _MAX_REASON_CHARS = 200
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})

@@ -16,12 +16,12 @@ import httpx
 from pydantic import SecretStr
 
 from codeforge.errors import FetchError
+from codeforge.retry_after import retry_after_s
 from codeforge.web.body import ACCEPT_ENCODING, read_body
 from codeforge.web.document import Download
 from codeforge.web.failures import status_failure
 from codeforge.web.media_type import HTML, MediaType
 from codeforge.web.rendering import Rendered
-from codeforge.web.retry_after import retry_after_s
 
 _ERROR_CODE = re.compile(r"[A-Z]{3,5}[0-9]{3,4}")
 _NO_KEY_OR_MONEY = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})

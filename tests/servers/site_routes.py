@@ -233,6 +233,11 @@ def _unavailable_long(handler: Handler) -> None:
     handler.answer("", status=503, headers={"Retry-After": "120"})
 
 
+@_route("/unavailable-for-ages")
+def _unavailable_for_ages(handler: Handler) -> None:
+    handler.answer("", status=503, headers={"Retry-After": "9" * 400})
+
+
 @_route("/unavailable-once")
 def _unavailable_once(handler: Handler) -> None:
     handler.answer(topic_page("/bread"), status=503 if handler.first_time() else 200)

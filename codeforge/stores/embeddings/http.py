@@ -5,14 +5,13 @@ import asyncio
 import math
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 import httpx
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 
 from codeforge.errors import EmbeddingsUnavailable, RowRejected
+from codeforge.retry_after import retry_after_s
 
 MAX_BATCH = 128
 ATTEMPTS = 4
@@ -123,20 +122,6 @@ class HttpEmbedder:
                 reason = f"answers vectors of {len(item.embedding)}, but CODEFORGE_EMBEDDINGS_DIM is {self._dim}"
                 raise _unavailable(reason, retryable=False)
         return [_unit(item.embedding) for item in data]
-
-
-def retry_after_s(header: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None when it is absent or makes no sense."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        when = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
 
 
 def _unavailable(reason: str, *, retryable: bool = True) -> EmbeddingsUnavailable:

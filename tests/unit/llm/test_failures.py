@@ -1,30 +1,10 @@
 """What a service's refusal becomes."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
 
-from codeforge.llm.failures import Answer, RetryPolicy, complaint_of, excerpt, failure, parse_retry_after
-
-NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("3", 3.0),
-        (" 0 ", 0.0),
-        ("Tue, 24 Nov 2026 12:00:30 GMT", 30.0),
-        ("Tue, 24 Nov 2026 11:59:00 GMT", 0.0),
-        ("soon", None),
-        ("-5", None),
-        ("", None),
-        (None, None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(value, NOW) == seconds
+from codeforge.llm.failures import Answer, RetryPolicy, complaint_of, excerpt, failure
 
 
 def test_waits_are_bounded_in_number_and_length() -> None:

@@ -4,14 +4,12 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 from pydantic import SecretStr
 
 from codeforge.errors import CodeForgeError, EmbeddingsUnavailable, RowRejected
-from codeforge.stores.embeddings.http import ATTEMPTS, MAX_BATCH, HttpEmbedder, retry_after_s
+from codeforge.stores.embeddings.http import ATTEMPTS, MAX_BATCH, HttpEmbedder
 from tests.servers.canned import Answer, CannedServer, Request
 from tests.servers.valkey import free_port
 
@@ -106,22 +104,6 @@ def test_it_waits_as_long_as_the_service_asks() -> None:
         begin = time.monotonic()
         embed(server.url, ["text"])
     assert 1.0 <= time.monotonic() - begin < 5
-
-
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("Wed, 21 Oct 2015 07:28:00 GMT", 0)])
-def test_the_header_may_be_seconds_or_a_date(header: str, seconds: float) -> None:
-    assert retry_after_s(header) == seconds
-
-
-def test_the_header_may_be_a_date_to_come() -> None:
-    seconds = retry_after_s(format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True))
-    assert seconds is not None
-    assert 3_500 <= seconds <= 3_601
-
-
-@pytest.mark.parametrize("header", [None, "", "soon", "-3"])
-def test_a_header_without_sense_asks_for_nothing(header: str | None) -> None:
-    assert retry_after_s(header) is None
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

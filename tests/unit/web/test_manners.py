@@ -159,11 +159,10 @@ def test_retry_after_is_waited_for_by_all_who_want_something_of_the_host(site: S
     assert site.times["/bread"][0] - first >= 0.95
 
 
-def test_a_long_pause_fails_the_pages_of_the_host_and_no_others(site: Site) -> None:
+@pytest.mark.parametrize("path", ["/unavailable-long", "/unavailable-for-ages"])
+def test_a_long_pause_fails_the_pages_of_the_host_and_no_others(site: Site, path: str) -> None:
     other = site.url("/bread").replace("127.0.0.1", "localhost")
-    found = fetch_all(
-        site.url("/unavailable-long"), site.url("/bread"), other, robots_age_s=None, hosts=HostLimits(wait_s=5.0)
-    )
+    found = fetch_all(site.url(path), site.url("/bread"), other, robots_age_s=None, hosts=HostLimits(wait_s=5.0))
     assert [code(each) for each in found] == ["http_503", "host_busy", "page"]
 
 
