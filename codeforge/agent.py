@@ -125,7 +125,8 @@ class AgentContext(Protocol):
         ...
 
     async def progress(self, done: int, total: int, note: str = "") -> None:
-        """Reports how far the task is; clients see the last report."""
+        """Reports how far the task is; clients see the last report. What is less far than an earlier report, be it of
+        another attempt, is not told: progress does not go back."""
         ...
 
 
@@ -186,11 +187,13 @@ class RenderAllowance:
 
 @dataclass(frozen=True, slots=True)
 class FetchTerms:
-    """For whom a page is fetched. `deadline` is the `time.monotonic()` at which waiting for it is of no use
-    any more; without `renders` as many pages are rendered as need it. `since_ms` is when the page was first wanted, in
-    milliseconds since the epoch: another task's copy of it serves when it is not older."""
+    """For whom a page is fetched. `task` takes over what an attempt of its own began and died of. `deadline` is the
+    `time.monotonic()` at which waiting for it is of no use any more; without `renders` as many pages are rendered as
+    need it. `since_ms` is when the page was first wanted, in milliseconds since the epoch: another task's copy of it
+    serves when it is not older."""
 
     tenant: str = ""
+    task: str = ""
     since_ms: int = NEVER_MS
     deadline: float = math.inf
     renders: RenderAllowance | None = None

@@ -88,12 +88,12 @@ class Fetching:
 
     async def _one(self, url: str) -> Outcome:
         outcome = self._within_room(await self._outcome(url))
-        self._done += 1
+        self._done = done = self._done + 1
         if isinstance(outcome, Page):
             await self._ctx.emit("page", {"url": url, "status_code": outcome.status_code, "title": outcome.title})
         else:
             await self._ctx.emit("page_failed", outcome.model_dump())
-        await self._ctx.progress(self._done, self._total, url)
+        await self._ctx.progress(done, self._total, url)
         return outcome
 
     async def _outcome(self, url: str) -> Outcome:

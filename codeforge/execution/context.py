@@ -90,9 +90,13 @@ class LedgerContext:
         self._search = search
         self._embedder = embedder
         self._seen: set[str] = set()
+        self._furthest = 0 if claimed.task.progress is None else claimed.task.progress.done
+        self._untold: Progress | None = None
+        self._telling = asyncio.Lock()
         self._renders = RenderAllowance(fetcher.renders_per_task)
         self._terms = FetchTerms(
             tenant=claimed.task.tenant,
+            task=claimed.task.id,
             since_ms=claimed.task.created_at,
             deadline=time.monotonic() + FETCHING_SHARE * claimed.task.timeout_s,
             renders=self._renders,
@@ -241,8 +245,12 @@ class LedgerContext:
     async def progress(self, done: int, total: int, note: str = "") -> None:
         """See `AgentContext.progress`."""
         self._control.raise_if_cancelled()
-        progress = Progress(done, total, note[:200])
-        await patiently(lambda: self._ledger.progress(self._claim, progress))
+        if done >= self._furthest:
+            self._furthest, self._untold = done, Progress(done, total, note[:200])
+        async with self._telling:  # calls that are under way together may overtake each other
+            untold, self._untold = self._untold, None
+            if untold is not None:
+                await patiently(lambda: self._ledger.progress(self._claim, untold))
         # A long agent without a step would otherwise starve others that share the loop.
         await asyncio.sleep(0)
 

@@ -148,7 +148,7 @@ class SharedPages:
         await self._cache.close()
 
     async def _page(self, key: str, url: str, terms: FetchTerms, fetch: Fetch) -> Page:
-        holder = secrets.token_hex(8)
+        holder = terms.task or secrets.token_hex(8)
         try:
             found, value = await self._opened(key, holder, terms)
         except LedgerUnavailable as error:

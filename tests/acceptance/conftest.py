@@ -6,6 +6,7 @@ import pytest
 
 from tests.acceptance.stack import Stack, running_stack
 from tests.servers.model import ModelServer
+from tests.servers.otlp import OtlpServer
 from tests.servers.site import Site
 
 
@@ -28,4 +29,29 @@ def stack(tmp_path_factory: pytest.TempPathFactory, site: Site, model: ModelServ
     """The stack that most tests share; they neither stop nor break it."""
     settings = {"ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LLM_BASE_URL": model.url}
     with running_stack(tmp_path_factory.mktemp("stack") / "data", settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def collector() -> Iterator[OtlpServer]:
+    """What receives the traces of `mortal`."""
+    with OtlpServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def slow_model() -> Iterator[ModelServer]:
+    """The model's service that `mortal` asks."""
+    with ModelServer() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def mortal(tmp_path_factory: pytest.TempPathFactory, slow_model: ModelServer, collector: OtlpServer) -> Iterator[Stack]:
+    """The stack whose worker tests may kill: its tasks are soon taken back. It is traced too."""
+    settings = {
+        "ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LLM_BASE_URL": slow_model.url, "OTLP_ENDPOINT": collector.url,
+        "LEASE_S": "3",
+    }  # fmt: skip
+    with running_stack(tmp_path_factory.mktemp("mortal") / "data", settings) as running:
         yield running

@@ -2,11 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.stack import Stack, eventually, running_stack
+from tests.acceptance.stack import Stack, eventually
 from tests.servers.model import ModelServer, Scripted
 from tests.servers.otlp import OtlpServer, ReceivedSpan
 
@@ -19,36 +18,17 @@ DEBATE = {"question": f"Tabs or spaces? {PROMPT}", "positions": ["tabs", "spaces
 
 
 @pytest.fixture(scope="module")
-def collector() -> Iterator[OtlpServer]:
-    with OtlpServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def slow_model() -> Iterator[ModelServer]:
-    with ModelServer() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory, slow_model: ModelServer, collector: OtlpServer) -> Iterator[Stack]:
-    settings = {"LLM_BASE_URL": slow_model.url, "OTLP_ENDPOINT": collector.url, "LEASE_S": "3"}
-    with running_stack(tmp_path_factory.mktemp("traced") / "data", settings) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def spans(traced: Stack, slow_model: ModelServer, collector: OtlpServer) -> list[ReceivedSpan]:
+def spans(mortal: Stack, slow_model: ModelServer, collector: OtlpServer) -> list[ReceivedSpan]:
     """Those of a task whose first worker was killed while its second model call hung."""
     slow_model.scripted = [Scripted(), Scripted(hang_s=60)]
     body = {"type": "debate", "input": DEBATE}
-    answer = traced.client.post("/tasks", json=body, headers={"traceparent": CLIENT})
+    answer = mortal.client.post("/tasks", json=body, headers={"traceparent": CLIENT})
     task_id = answer.json()["id"]
     eventually(lambda: len(slow_model.calls) == 2, "the second call")
     # What the worker has sent by then outlives it.
     eventually(lambda: any(span.name.startswith("chat ") for span in collector.of_trace(TRACE_ID)), "the first span")
-    os.kill(traced.ready["pids"]["worker"], signal.SIGKILL)
-    task = traced.finished(task_id)
+    os.kill(mortal.ready["pids"]["worker"], signal.SIGKILL)
+    task = mortal.finished(task_id)
     assert (task["state"], task["wait_s"] > 0, task["run_s"] > 0) == ("succeeded", True, True)
     eventually(lambda: len(named(collector.of_trace(TRACE_ID), "store vectors")) == 1, "the last span")
     return collector.of_trace(TRACE_ID)
@@ -95,7 +75,7 @@ def test_no_span_holds_a_prompt(spans: list[ReceivedSpan], collector: OtlpServer
     assert not [body for body in collector.raw if PROMPT.encode() in body]
 
 
-def test_metrics_lead_to_the_trace(traced: Stack, spans: list[ReceivedSpan]) -> None:
+def test_metrics_lead_to_the_trace(mortal: Stack, spans: list[ReceivedSpan]) -> None:
     assert spans
-    answer = traced.client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    answer = mortal.client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert f'# {{trace_id="{TRACE_ID}"}}' in answer.text

@@ -17,7 +17,7 @@ from codeforge.web.guard import AddressGuard
 from codeforge.web.hosts import HostGate, HostLimits, HostVisits
 from codeforge.web.memory_hosts import MemoryHosts
 from codeforge.web.memory_pages import MemoryPages
-from codeforge.web.shared_pages import PageCache, SharedPages, SharingLimits
+from codeforge.web.shared_pages import PageCache, SharedPages, SharingLimits, page_key
 from tests.servers.site import Site
 from tests.servers.valkey import ValkeyServer
 
@@ -207,6 +207,25 @@ async def test_fifty_tasks_that_want_one_page_fetch_it_once(ledger_server: Valke
         assert site.hits["/short-wait"] == 3
     finally:
         await asyncio.gather(*(pod.close() for pod in pods))
+
+
+async def test_a_task_goes_on_with_a_page_that_its_dead_attempt_had_begun(
+    ledger_server: ValkeyServer, site: Site
+) -> None:
+    cache, pod = RedisPages(connect(ledger_server.url, max_connections=1), 1_000_000), fetcher_on(ledger_server.url)
+    url = site.url("/bread")
+    try:
+        key = page_key("acme", "auto", url)
+        await cache.open(key, "task-1", since_ms=0, age_ms=0, lease_ms=60_000)
+        other = FetchTerms("acme", task="task-2", deadline=time.monotonic() + 0.3)
+        with pytest.raises(FetchError) as caught:
+            await pod.fetch(url, mode="auto", terms=other)
+        assert caught.value.code == "timeout"
+        async with asyncio.timeout(10):
+            assert (await pod.fetch(url, mode="auto", terms=FetchTerms("acme", task="task-1"))).url == url
+    finally:
+        await cache.close()
+        await pod.close()
 
 
 async def test_without_the_server_no_host_is_asked_more_than_it_may(ledger_server: ValkeyServer, site: Site) -> None:

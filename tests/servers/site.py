@@ -56,6 +56,15 @@ class Site:
         return self._server.pages
 
     @property
+    def page_s(self) -> float:
+        """How many seconds each of those takes."""
+        return self._server.page_s
+
+    @page_s.setter
+    def page_s(self, seconds: float) -> None:
+        self._server.page_s = seconds
+
+    @property
     def robots(self) -> str | None:
         """What its robots.txt says; None where there is none."""
         return self._server.robots

@@ -25,6 +25,7 @@ class SiteServer(ThreadingHTTPServer):
         self.connections = 0
         self.robots: str | None = None
         self.pages: dict[str, str] = {}
+        self.page_s = 0.0
         self.at_once = 0
         self.most_at_once = 0
         self.times: dict[str, list[float]] = {}

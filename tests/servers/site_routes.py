@@ -21,6 +21,7 @@ def respond(handler: Handler) -> None:
     prefix, _, number = handler.page.rpartition("/")
     if handler.page in handler.server.pages:
         page = handler.server.pages[handler.page]
+        handler.wait(handler.server.page_s)
         handler.answer(page, content_type=HTML if page.startswith("<") else "text/plain")
     elif prefix == "/redirect":
         handler.redirect(f"/redirect/{int(number) - 1}" if int(number) > 1 else "/bread")

@@ -1,5 +1,6 @@
 """What an agent asks of the service: steps are paid for once, and their cost is counted."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -9,7 +10,7 @@ from codeforge.errors import FetchError, ModelError, TaskError
 from codeforge.execution.control import AttemptControl
 from codeforge.ledger.port import ClaimedTask
 from codeforge.results import Page, ResultModel
-from codeforge.task import ModelCall, Progress, TaskState, Usage
+from codeforge.task import Claim, ModelCall, Progress, TaskState, Usage
 from codeforge.worker_types import WorkerType
 from tests.unit.execution.bench import EMPTY, Bench, Model, ScriptedAgent, Web, held_lease
 
@@ -209,6 +210,45 @@ async def test_events_and_progress_reach_the_client() -> None:
     assert [event.kind for event in events] == ["queued", "running", "page", "progress", "succeeded"]
     assert events[2].data == {"links": []}
     assert task.progress == Progress(1, 3, "n" * 200)
+
+
+async def test_progress_does_not_go_back_while_a_later_attempt_catches_up() -> None:
+    bench = Bench()
+    claimed = await bench.claim()
+    await bench.ledger.progress(claimed.claim, Progress(2, 4))
+    await bench.ledger.hand_back(claimed.claim)
+    again = await bench.claim(claimed.task.id)
+    await run_on(bench, again, lambda ctx: ctx.progress(1, 4), lambda ctx: ctx.progress(3, 4))
+    assert await told_progress(bench, claimed.task.id) == [2, 3]
+
+
+async def test_reports_of_progress_do_not_overtake_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench, first, told = Bench(), asyncio.Event(), asyncio.Event()
+    tell = bench.ledger.progress
+
+    async def stalled(claim: Claim, progress: Progress) -> None:
+        if progress.done == 1:
+            first.set()
+            await told.wait()
+        await tell(claim, progress)
+
+    async def report(ctx: AgentContext) -> None:
+        async with asyncio.TaskGroup() as reports:
+            reports.create_task(ctx.progress(1, 4))
+            await first.wait()
+            for done in (2, 4, 3):
+                reports.create_task(ctx.progress(done, 4))
+            await asyncio.sleep(0)
+            told.set()
+
+    monkeypatch.setattr(bench.ledger, "progress", stalled)
+    task = await bench.attempt(doing(report))
+    assert await told_progress(bench, task.id) == [1, 4]  # one report for those that waited
+
+
+async def told_progress(bench: Bench, task_id: str) -> list[int]:
+    events = await bench.ledger.events("acme", task_id, "0", 0)
+    return [event.data["done"] for event in events if event.kind == "progress"]
 
 
 async def test_agent_sees_its_task_as_claimed() -> None:
