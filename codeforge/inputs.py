@@ -2,16 +2,23 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from codeforge.worker_types import WorkerType
 
 MAX_URLS = 200
 MAX_FILES = 200
 
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("has nothing but white space")
+    return text
+
+
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2_048, strip_whitespace=True)]
-Prompt = Annotated[str, StringConstraints(min_length=1, max_length=50_000)]
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+Prompt = Annotated[str, StringConstraints(min_length=1, max_length=50_000), AfterValidator(_not_blank)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_not_blank)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\w.@+-][\w.@+/ -]*$")]
 FileText = Annotated[str, StringConstraints(max_length=500_000)]

@@ -173,7 +173,10 @@ def _refuse_what_nothing_enforces(request: TaskRequest, prefix: str) -> None:
 def invalid_input(error: ValidationError, prefix: str = "") -> InvalidInput:
     """The first thing that pydantic found, as the project's own error; the value itself is not repeated."""
     first = error.errors(include_input=False, include_url=False)[0]
-    parts = [*([prefix] if prefix else []), *(str(part) for part in first["loc"])]
+    loc = first["loc"]
+    if len(loc) > 2 and loc[-1] == "[key]":  # pydantic's way to say that it means the name, not the value
+        loc = loc[:-1]
+    parts = [*([prefix] if prefix else []), *(str(part) for part in loc)]
     message = first["msg"].removeprefix("Value error, ")
     return InvalidInput(message, field=".".join(parts) or "body")
 

@@ -1,5 +1,7 @@
 """Query parameters that a route does not know are refused: a misspelt filter must not answer as if there were none."""
 
+from collections.abc import Collection
+
 from fastapi import Request
 from fastapi.routing import APIRoute
 
@@ -11,7 +13,11 @@ async def known_parameters(request: Request) -> None:
     route = request.scope["route"]
     if not isinstance(route, APIRoute) or not request.query_params:
         return
-    known = {field.alias for field in route.dependant.query_params}
+    refuse_others(request, {field.alias for field in route.dependant.query_params})
+
+
+def refuse_others(request: Request, known: Collection[str]) -> None:
+    """Raises InvalidInput that names the first parameter which is not `known`."""
     for name in request.query_params:
         if name not in known:
             listed = ", ".join(sorted(known)) or "none"

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codeforge.api.body import parse_body, read_body
+from codeforge.api.parameters import refuse_others
 from codeforge.api.problems import Failures
 from codeforge.api.rate_headers import rate_headers
 from codeforge.api.traced import ROUTE
@@ -74,6 +75,7 @@ class DirectSubmissions:
         scope[ROUTE] = scope["path"]
         request = Request(scope, receive)
         try:
+            refuse_others(request, known=())
             response = await route(request)
         except CodeForgeError as error:
             response = self._failures.response(request, error)

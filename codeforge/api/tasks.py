@@ -1,5 +1,6 @@
 """Routes of tasks: submit, read, cancel, replay."""
 
+import re
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -120,8 +121,6 @@ def _describe_submissions(router: APIRouter, tenant_of: Any, submissions: Submis
 
 
 def _label(text: str) -> tuple[str, str | None]:
-    for separator in ("=", ":"):
-        name, found, value = text.partition(separator)
-        if found:
-            return name, value
-    return text, None
+    """A name holds neither of the two signs, but a value may."""
+    name, *value = re.split("[=:]", text, maxsplit=1)
+    return name, value[0] if value else None

@@ -89,6 +89,8 @@ async def test_every_field_of_the_contract_is_taken(door: Door) -> None:
         (ANALYSIS | {"budget": {"euros": 1}}, "budget.euros", "invalid_input"),
         ({"webhook": {"url": "https://a/"}}, "webhook", "not_supported"),
         ({"labels": {"a": 1}}, "labels.a", "invalid_input"),
+        ({"labels": {"a b": "1"}}, "labels.a b", "invalid_input"),
+        (ANALYSIS | {"input": {"question": " \n"}}, "input.question", "invalid_input"),
         ({"parent_id": "no-uuid"}, "parent_id", "invalid_input"),
         ({"parent_id": "01890000-0000-7000-8000-000000000000"}, "parent_id", "invalid_input"),
     ],
@@ -111,6 +113,12 @@ async def test_a_budget_of_tokens_is_kept_with_an_analysis(door: Door) -> None:
     task_id = (await door.http.post("/tasks", json=body)).json()["id"]
     assert (await door.ledger.get("default", task_id)).budget_tokens == 20_000
     assert (await door.http.get(f"/tasks/{task_id}")).json()["budget"] == {"tokens": 20_000}
+
+
+@pytest.mark.parametrize("route", ["/tasks", "/tasks/batch"])
+async def test_parameters_in_the_address_are_refused(door: Door, route: str) -> None:
+    assert problem_of(await door.http.post(f"{route}?priority=high", json=SCRAPE), 422)["field"] == "priority"
+    assert queued(door) == 0
 
 
 @pytest.mark.parametrize("missing", ["type", "input"])

@@ -217,6 +217,9 @@ async def test_list_is_filtered(door: Door) -> None:
     assert await listed(door, label="n=2") == await listed(door, label="n:2") == [b]
     assert await listed(door, label=["n", "empty="]) == [a]
     assert await listed(door, label="n=3") == []
+    d = await door.submitted(labels={"from": "a=b", "at": "c:d"})
+    for label in ("from=a=b", "from:a=b", "at=c:d", "at:c:d"):
+        assert await listed(door, label=label) == [d]
 
 
 @pytest.mark.parametrize(
