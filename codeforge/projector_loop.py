@@ -62,14 +62,13 @@ class ProjectorLoop:
         if not partitions:
             await self._background.pause(WAIT_S)
             return
-        entries = await self._read(partitions)
-        if not entries:
-            await self._outbox.wait(partitions, WAIT_S)
-            return
         keeper = asyncio.create_task(self._keep_ownership())
         try:
-            await self._prepare()
-            await self._drain(partitions, entries)
+            await self.prepare()
+            if entries := await self._read(partitions):
+                await self._drain(partitions, entries)
+            else:
+                await self._outbox.wait(partitions, WAIT_S)
         except (GraphUnavailable, VectorsUnavailable, EmbeddingsUnavailable) as error:
             await self._ledger.add_counters({f"store_errors:{STORES[type(error)]}": 1})
             raise
@@ -94,8 +93,10 @@ class ProjectorLoop:
     async def _read(self, partitions: Sequence[int], behind: Sequence[OutboxEntry] = ()) -> Sequence[OutboxEntry]:
         return await self._outbox.read(partitions, MAX_ENTRIES, MAX_BYTES, behind)
 
-    async def _prepare(self) -> None:
-        """Constraints and collection come before the first write (a MERGE without a constraint makes duplicates)."""
+    async def prepare(self) -> None:
+        """Constraints and collection, once: before the first write (a MERGE without a constraint makes duplicates), and
+        also where nothing was written yet, so that a search then finds nothing instead of failing. Raises
+        GraphUnavailable and VectorsUnavailable, and SettingsError for a collection that is not meant."""
         if not self._prepared:
             await self._graph.prepare()
             await self._vectors.prepare()

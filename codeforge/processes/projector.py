@@ -1,9 +1,11 @@
 """The projector as a process."""
 
 import asyncio
+import contextlib
 import gc
 
 from codeforge.background import Background
+from codeforge.errors import Unavailable
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.projector_loop import ProjectorLoop
@@ -25,6 +27,8 @@ def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             loop = ProjectorLoop(parts.outbox, parts.projector, parts.ledger, parts.graph, parts.vectors, background)
+            with contextlib.suppress(Unavailable):  # its turns try again, and say so
+                await loop.prepare()
             await background.run(loop.turn)
             await loop.release()
 

@@ -157,9 +157,13 @@ async def test_partitions_are_shared_anew_when_the_turn_is_over(stage: Stage, mo
     assert stage.waiting == 3
 
 
-async def test_stores_are_prepared_once_before_the_first_write(stage: Stage) -> None:
+async def test_stores_are_prepared_once_and_before_there_is_anything_to_write(stage: Stage) -> None:
+    stage.graph.down = True
+    with pytest.raises(GraphUnavailable):
+        await stage.loop.turn()
+    stage.graph.down = False
     await stage.loop.turn()
-    assert stage.graph.prepared == 0  # there was nothing to write
+    assert stage.graph.prepared == 1
     for _ in range(2):
         await stage.finished()
         await stage.loop.turn()
