@@ -34,6 +34,7 @@ from codeforge.ledger.port import (
     WorkerRecord,
 )
 from codeforge.ledger.rows import (
+    CLAIMED_FIELDS,
     RESULT_FIELDS,
     SUMMARY_FIELDS,
     call_text,
@@ -183,7 +184,7 @@ class RedisLedger:
             raise StaleClaim("the worker holds no lease")
         if reply[0] != b"claimed":
             return None
-        task = task_of(from_pairs(reply[1]))
+        task = task_of(from_values(CLAIMED_FIELDS, reply[1]))
         return ClaimedTask(task, Claim(task.id, task.type, worker, task.fence, claim_id), from_pairs(reply[2]))
 
     async def state_of(self, task_id: str) -> TaskState | None:

@@ -18,6 +18,13 @@ SUMMARY_FIELDS = (
 )  # fmt: skip
 """Everything of a row but its two large values."""
 
+CLAIMED_FIELDS = (
+    "tenant", "type", "place", "queued_at", "started_at", "wait_ms", "run_ms", "state", "claim", "timeout_s",
+    "attempts", "fence", "crashes", "trace", "id", "priority", "labels", "parent_id", "created_at", "max_attempts",
+    "progress", "input_tokens", "output_tokens", "usd", "reasons", "budget_tokens", "input",
+)  # fmt: skip
+"""What `lua/claim.lua` reads, by its places, and answers: all that is of use in a task that runs."""
+
 RESULT_FIELDS = (*SUMMARY_FIELDS, "input", "result")
 
 

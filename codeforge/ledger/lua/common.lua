@@ -1,5 +1,5 @@
--- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, MAX_MODELS, MAX_MODEL_NAME, SUSPECT and ALONE (keys.py) and
--- appends the script's own text.
+-- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, MAX_MODELS, MAX_MODEL_NAME, SUSPECT and ALONE (keys.py), CLAIMED (rows.py),
+-- and appends the script's own text.
 -- Client JSON is carried as text: cjson would turn [] into {}. It is used to escape single strings only.
 
 -- A run of a script is one instant: servers older than Redis 7.2 let TIME go on while a script runs.
@@ -18,7 +18,33 @@ local function event(id, kind, data)
   redis.call('XADD', 'cf:events:' .. id, 'MAXLEN', '~', MAX_EVENTS, '*', 'kind', kind, 'data', data)
 end
 
-local function count(field, n) redis.call('HINCRBY', 'cf:stats', field, n or 1) end
+-- Counters in hashes. A run that takes several calls adds up what they count and writes it at its end; whatever reads
+-- counters before that has them written first.
+local sums
+
+local function add(key, field, n)
+  if not sums then return redis.call('HINCRBY', key, field, n) end
+  sums[key] = sums[key] or {}
+  sums[key][field] = (sums[key][field] or 0) + n
+end
+
+local function count(field, n) add('cf:stats', field, n or 1) end
+
+-- A tally of 0 is absent.
+local function tally(key, field, n)
+  if add(key, field, n) == 0 then redis.call('HDEL', key, field) end
+end
+
+local function write_sums()
+  if not sums then return end
+  local written = sums
+  sums = nil
+  for key, fields in pairs(written) do
+    local write = key == 'cf:stats' and add or tally
+    for field, n in pairs(fields) do write(key, field, n) end
+  end
+  sums = {}
+end
 
 -- What a model is counted as. Clients may name models, so only so many are told apart, and only such as answered;
 -- `default` is the one that nobody named.
@@ -76,14 +102,11 @@ local function owns(id, fence, claim)
 end
 
 -- Puts a finished task into the outbox, whose size in bytes of inputs and results is kept exactly: `outbox_bytes` in a
--- task's row is what it adds to that size, and is there only while an entry of its last outcome waits.
-local function await_projection(id, partitions)
-  local key = task_key(id)
-  local bytes = redis.call('HSTRLEN', key, 'input') + redis.call('HSTRLEN', key, 'result')
-  local row = redis.call('HMGET', key, 'outbox_bytes', 'fence')
-  redis.call('INCRBY', 'cf:outbox:bytes', bytes - tonumber(row[1] or 0))
-  redis.call('HSET', key, 'outbox_bytes', bytes)
-  redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*', 'id', id, 'fence', row[2], 'bytes', bytes)
+-- task's row, which the caller sets to `bytes`, is what it adds to that size, and is there only while an entry of its last
+-- outcome waits. `before` is what was there.
+local function await_projection(id, partitions, fence, bytes, before)
+  redis.call('INCRBY', 'cf:outbox:bytes', bytes - (before or 0))
+  redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*', 'id', id, 'fence', fence, 'bytes', bytes)
 end
 
 local function leave_outbox(id)

@@ -1,17 +1,29 @@
 -- How tasks and attempts end.
 
--- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before;
--- `more` (name, value...) are set with the others.
-local function terminate(id, state, now, partitions, more)
+-- What `terminate` must know of a task's row, and what finish.lua decides by.
+local ENDING = {'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms',  -- PLACED
+  'worker', 'attempts', 'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message', 'trace', 'fence', 'outbox_bytes',
+  'state', 'claim', 'max_attempts', 'cancel'}
+
+-- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.
+-- `ended_by`, `result`, which means that it succeeded, and `row`, its ENDING, are given by those that have them.
+local function terminate(id, state, now, partitions, ended_by, result, row)
   local key = task_key(id)
-  local row = redis.call('HMGET', key, 'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms',  -- PLACED
-    'worker', 'attempts', 'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message', 'trace')
+  row = row or redis.call('HMGET', key, unpack(ENDING))
   local worker_type, worker, run_ms = row[2], row[8], row[7]
+  local bytes = redis.call('HSTRLEN', key, 'input') + (result and #result or redis.call('HSTRLEN', key, 'result'))
   local fields = shift(id, row, '')
   if fields[3] == 'run_ms' then run_ms = fields[4] end
-  for _, part in ipairs(more or {}) do fields[#fields + 1] = part end
+  local function set(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+  if ended_by then set('ended_by', ended_by) end
+  if result then
+    set('result', result)
+    set('error_code', '')
+    set('error_message', '')
+  end
   disown(id, worker)
-  redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '', unpack(fields))
+  redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '', 'outbox_bytes', bytes,
+    unpack(fields))
   if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
   count('finished:' .. worker_type .. ':' .. state)
   -- A task that has a worker runs; one that is cancelled while it waits has no duration.
@@ -24,7 +36,7 @@ local function terminate(id, state, now, partitions, more)
     '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"wait_s":%s,"run_s":%s,' ..
     '"sandbox_peak_bytes":null,"error":%s}',
     state, row[9], row[10], row[11], row[12], (row[6] or 0) / 1000, (run_ms or 0) / 1000, reason))
-  await_projection(id, partitions)
+  await_projection(id, partitions, row[16], bytes, row[17])
   release(row[1], now)
 end
 

@@ -9,13 +9,9 @@
 --   running   cf:running:<type>          until when, in ms
 --
 -- A task's row says its place. What a tenant has where is counted in cf:tenant:<tenant> in the same move: `running`,
--- `waiting` (held, parked, queued and delayed) and `ready:<type>` (parked and queued). A count of 0 is absent.
+-- `waiting` (held, parked, queued and delayed) and `ready:<type>` (parked and queued).
 
 local MOST = 100  -- let through one gate at a time
-
-local function tally(key, field, n)
-  if redis.call('HINCRBY', key, field, n) == 0 then redis.call('HDEL', key, field) end
-end
 
 local function place_key(place, worker_type, tenant)
   if place == 'held' then return 'cf:held:' .. worker_type .. ':' .. tenant end
@@ -80,6 +76,7 @@ local function running_cap(tenant) return TENANT_RUNNING[tenant] or TENANT_MAX_R
 local function tenant_room(tenant, worker_type)
   local cap = running_cap(tenant)
   if cap == 0 then return MOST end
+  write_sums()
   local used = redis.call('HMGET', 'cf:tenant:' .. tenant, 'running', 'ready:' .. worker_type)
   return cap - tonumber(used[1] or 0) - tonumber(used[2] or 0)
 end
@@ -149,6 +146,7 @@ end
 -- A claim over a cap: the task waits at the gate where it was in turn before. Answers whether it does.
 local function turned_back(id, tenant, now)
   local cap, to = running_cap(tenant), nil
+  if cap > 0 then write_sums() end
   if cap > 0 and tonumber(redis.call('HGET', 'cf:tenant:' .. tenant, 'running') or 0) >= cap then
     to = 'held'
   elseif MAX_AGENTS > 0 and agents() >= MAX_AGENTS then

@@ -16,9 +16,10 @@ for i = 3, #ARGV, 3 do
   elseif letter ~= '' and row[4] == '1' then
     word = 'stored'
   else
-    redis.call('HSET', key, 'stored', 0)
+    local bytes = redis.call('HSTRLEN', key, 'input') + redis.call('HSTRLEN', key, 'result')
+    redis.call('HSET', key, 'stored', 0, 'outbox_bytes', bytes)
     for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
-    await_projection(id, tonumber(ARGV[1]))
+    await_projection(id, tonumber(ARGV[1]), row[2], bytes)
   end
   if letter ~= '' then redis.call('XDEL', ARGV[2], letter) end
   words[#words + 1] = word
