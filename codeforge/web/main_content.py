@@ -36,7 +36,7 @@ _LEAVES: Final = frozenset(
 _CONTAINERS: Final = frozenset(
     {"html", "body", "div", "main", "article", "section", "form", "center", "table", "tbody"}
 )
-_WORDLESS: Final = re.compile(r"[\W_]+")
+_WORDLESS: Final = bytes(code for code in range(128) if not chr(code).isalnum())
 
 MIN_MARK_CHARS: Final = 12
 """Shorter texts stand somewhere in any content; they mark nothing by themselves."""
@@ -69,17 +69,23 @@ def main_content(tree: Any, found: str) -> Any:
 
 
 def _words(text: str) -> str:
-    return _WORDLESS.sub("", text).casefold()
+    """Its letters and digits alone, in small letters."""
+    if text.isascii():  # as most are; this takes a thirtieth of the time
+        return text.encode().translate(None, _WORDLESS).decode().lower()
+    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def text_of(element: Any) -> str:
     """All of the element's text."""
-    return "".join(element.itertext())
+    text: str = element.text_content() if len(element) else element.text or ""
+    return text
 
 
 def _is_unseen(element: Any) -> bool:
     if not isinstance(element.tag, str):
         return True
+    if not element.keys():
+        return element.tag in _UNSEEN
     if element.tag in _UNSEEN or element.get("hidden") is not None or element.get("aria-hidden") == "true":
         # Formulas and icons are hidden from screen readers; what reads like text is a drawer or a copy.
         return element.tag != "span" or element.get("hidden") is not None
@@ -106,12 +112,17 @@ def _marks(body: Any, found: str) -> dict[Any, int]:
 def _texts(body: Any) -> Iterator[tuple[Any, str]]:
     """Leaves with their texts, and other elements with what stands in them outside of any leaf."""
     for element in body.iter():
-        if element.tag in _LEAVES and element.find(".//li") is None:
+        if element.tag in _LEAVES and _first(element, "li") is None:
             yield element, text_of(element)
         else:
             own = "".join(part for part in [element.text, *(child.tail for child in element)] if part)
             if own.strip():
                 yield element, own
+
+
+def _first(element: Any, *tags: str) -> Any:
+    """The first element of such a tag inside of it."""
+    return next(element.iterdescendants(*tags), None) if len(element) else None
 
 
 def _running_chars(body: Any) -> int:
@@ -145,7 +156,7 @@ def _root(body: Any, weights: dict[Any, int], total: int) -> Any:
 
 def _lays_out(cell: Any) -> bool:
     """Whether it is a part of a table that arranges a page: one with paragraphs or headings in it."""
-    return cell.tag in ("tr", "td") and any(cell.find(f".//{tag}") is not None for tag in ("p", "h1", "h2", "div"))
+    return cell.tag in ("tr", "td") and _first(cell, "p", "h1", "h2", "div") is not None
 
 
 def _heading_before(body: Any, root: Any) -> Any:
@@ -177,7 +188,7 @@ def _prune(root: Any, weights: dict[Any, int]) -> None:
 
 def _is_named_boilerplate(element: Any) -> bool:
     if element.tag in ("aside", "footer", "header"):
-        return element.tag != "header" or element.find(".//h1") is None
+        return element.tag != "header" or _first(element, "h1") is None
     if element.tag in ("a", "span", "code", "pre", "td", "th", "tr", "tbody", "html", "body", "main", "article"):
         names = element.get("class") or ""
         return (
@@ -193,12 +204,13 @@ def _is_mostly_links(element: Any) -> bool:
         return _link_share(element) >= ALL_LINKS
     if element.tag not in ("div", "section", "ul", "ol", "form", "dl", "table"):
         return False
-    if element.find(".//pre") is not None or element.find(".//code") is not None:
+    if _first(element, "pre", "code") is not None:
         return False
     return bool(text_of(element).strip()) and _link_share(element) >= LINK_SHARE
 
 
 def _link_share(element: Any) -> float:
-    chars = len(_words(text_of(element)))
+    if not len(element):
+        return 0.0
     linked = sum(len(_words(text_of(anchor))) for anchor in element.iter("a"))
-    return linked / chars if chars else 0.0
+    return linked / len(_words(text_of(element))) if linked else 0.0

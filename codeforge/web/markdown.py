@@ -26,7 +26,7 @@ def to_markdown(root: Any) -> str:
         extract_metadata=False, skip_images=True, bullets="-", autolinks=False, compact_tables=True, max_depth=400
     )
     found = html_to_markdown.convert(source, options).content or ""
-    parts = _FENCED.split(found)
+    parts = _FENCED.split(found) if "```" in found else [found]
     parts[::2] = [_closed_up(part) for part in parts[::2]]
     return "".join(parts).strip()
 

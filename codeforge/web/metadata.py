@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import chain
 from typing import Any, Final
 
 MAX_TITLE_CHARS: Final = 500
@@ -34,42 +37,39 @@ def metadata_of(tree: Any) -> Metadata:
 
 
 def _title(tree: Any) -> str:
-    candidates = (
-        *tree.xpath("//head//title/text()"),
-        *tree.xpath("//meta[@property='og:title']/@content"),
-        *(heading.text_content() for heading in tree.xpath("//h1")),
-    )
-    return _first(candidates)[:MAX_TITLE_CHARS]
+    headings = (heading.text_content() for heading in tree.iter("h1"))
+    named = _found(tree, "//head//title/text()", "//meta[@property='og:title']/@content")
+    return _first(chain(named, headings))[:MAX_TITLE_CHARS]
 
 
 def _author(tree: Any, json_ld: list[dict[str, Any]]) -> str:
-    named = tree.xpath("//meta[@name='author' or @property='article:author' or @name='citation_author']/@content")
-    linked = (link.text_content() for link in tree.xpath("//*[@rel='author' or @itemprop='author']"))
+    named = _found(tree, "//meta[@name='author' or @property='article:author' or @name='citation_author']/@content")
+    linked = (link.text_content() for link in _found(tree, "//*[@rel='author' or @itemprop='author']"))
     # An address of a profile is no name.
-    given = (name for name in (*_of_json_ld(json_ld, "author"), *named, *linked) if "://" not in name)
+    given = (name for name in chain(_of_json_ld(json_ld, "author"), named, linked) if "://" not in name)
     return _first(given)[:MAX_AUTHOR_CHARS]
 
 
 def _date(tree: Any, json_ld: list[dict[str, Any]]) -> str:
-    candidates = (
-        *_of_json_ld(json_ld, "datePublished"),
-        *tree.xpath(
-            "//meta[@property='article:published_time' or @name='date' or @name='dc.date' or @name='DC.date.issued'"
-            " or @itemprop='datePublished' or @name='citation_publication_date']/@content"
-        ),
-        *tree.xpath("//time[@pubdate or @itemprop='datePublished']/@datetime"),
-        *tree.xpath("//article//time/@datetime | //main//time/@datetime"),
+    marked = _found(
+        tree,
+        "//meta[@property='article:published_time' or @name='date' or @name='dc.date' or @name='DC.date.issued'"
+        " or @itemprop='datePublished' or @name='citation_publication_date']/@content",
+        "//time[@pubdate or @itemprop='datePublished']/@datetime",
+        "//article//time/@datetime | //main//time/@datetime",
     )
+    candidates = chain(_of_json_ld(json_ld, "datePublished"), marked)
     matches = (_DATE.fullmatch(candidate.strip().replace("/", "-")) for candidate in candidates)
     return next((match[1] for match in matches if match), "")
 
 
 def _language(tree: Any) -> str:
-    candidates = (
-        *tree.xpath("/html/@lang"),
-        *tree.xpath("/html/@*[local-name()='lang']"),
-        *tree.xpath("//meta[translate(@http-equiv, 'CONTEL-AGU', 'contel-agu')='content-language']/@content"),
-        *tree.xpath("//meta[@property='og:locale']/@content"),
+    candidates = _found(
+        tree,
+        "/html/@lang",
+        "/html/@*[local-name()='lang']",
+        "//meta[translate(@http-equiv, 'CONTEL-AGU', 'contel-agu')='content-language']/@content",
+        "//meta[@property='og:locale']/@content",
     )
     tags = (candidate.strip() for candidate in candidates)
     return next((tag.replace("_", "-") for tag in tags if _LANGUAGE.fullmatch(tag)), "")
@@ -78,7 +78,7 @@ def _language(tree: Any) -> str:
 def _json_ld(tree: Any) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     room = MAX_JSON_LD_CHARS
-    for script in tree.xpath("//script[@type='application/ld+json']/text()"):
+    for script in _found(tree, "//script[@type='application/ld+json']/text()"):
         if len(script) > 2 * MAX_JSON_LD_CHARS:
             continue
         try:
@@ -114,6 +114,18 @@ def _of_json_ld(json_ld: list[dict[str, Any]], name: str) -> list[str]:
     return found
 
 
-def _first(candidates: Any) -> str:
+def _found(tree: Any, *paths: str) -> Iterator[Any]:
+    """What the XPaths find, one after the other, as far as it is asked for."""
+    return chain.from_iterable(_compiled(path)(tree) for path in paths)
+
+
+@cache
+def _compiled(path: str) -> Any:
+    from lxml import etree
+
+    return etree.XPath(path)
+
+
+def _first(candidates: Iterable[str]) -> str:
     texts = (" ".join(candidate.split()) for candidate in candidates)
     return next((text for text in texts if text), "")
