@@ -140,9 +140,10 @@ class Research:
         found.questions = questions
         for turn in range(1, self._breadth.rounds + 1):
             await self._ctx.progress(2 * turn - 2, self.stages + 1, "looking for sources")
-            urls = [*(self._input.urls if turn == 1 else ()), *await self._searched(turn, questions)]
+            hits, outage = await self._searched(turn, questions)
+            urls = [*(self._input.urls if turn == 1 else ()), *hits]
             await self._ctx.progress(2 * turn - 1, self.stages + 1, "reading sources")
-            await self._read(turn, urls)
+            await self._read(turn, urls, outage)
             if found.pages:
                 await self._choose(turn)
             questions = await self._gaps(turn + 1) if turn < self._breadth.rounds else []
@@ -186,24 +187,25 @@ class Research:
         asked = dict.fromkeys(" ".join(text.split())[:QUERY_CHARS] for text in answer.questions)
         return [text for text in asked if text and text.casefold() not in known][:count]
 
-    async def _searched(self, turn: int, questions: Sequence[str]) -> list[str]:
-        """New addresses, the first hits of all questions first."""
+    async def _searched(self, turn: int, questions: Sequence[str]) -> tuple[list[str], TaskError | None]:
+        """New addresses, the first hits of all questions first; and why there are none, where that may pass."""
         provider = self._input.search
         if provider == "none":
-            return []
+            return [], None
         jobs = [partial(self._search, f"search:{turn}:{n}", text, provider) for n, text in enumerate(questions)]
         answers = await in_parallel(jobs, SEARCHES_AT_ONCE)
         failures = [answer for answer in answers if isinstance(answer, TaskError)]
         replies = [answer for answer in answers if isinstance(answer, SearchReply)]
         for failure in failures:
-            if not replies and (provider != "auto" or failure.retryable):
+            if not replies and provider != "auto":
                 raise failure
             self._found.warn(failure.code, failure.message)
         for reply in replies:
             for text in reply.warnings:
                 self._found.warn("search", text)
         hits = _merged([reply.hits for reply in replies])
-        return [url for url in hits if canonical_url(url) not in self._tried][: self._breadth.hits]
+        outage = None if replies else next((failure for failure in failures if failure.retryable), None)
+        return [url for url in hits if canonical_url(url) not in self._tried][: self._breadth.hits], outage
 
     async def _search(
         self, step: str, question: str, provider: Literal["auto", "tavily", "exa"]
@@ -216,7 +218,8 @@ class Research:
         await self._ctx.emit("search", {"query": query, "hits": len(reply.hits)})
         return reply
 
-    async def _read(self, turn: int, urls: Sequence[str]) -> None:
+    async def _read(self, turn: int, urls: Sequence[str], outage: TaskError | None) -> None:
+        """Raises the outage where there is nothing to read but what a search would have found."""
         new: dict[str, str] = {}
         for url in urls:
             if canonical_url(url) not in self._tried:
@@ -225,6 +228,8 @@ class Research:
         wanted = list(new.values())
         outcomes = await in_parallel([partial(self._page, url) for url in wanted], FETCHES_AT_ONCE)
         pages = {url: page for url, page in zip(wanted, outcomes, strict=True) if isinstance(page, Page)}
+        if outage is not None and not pages and not self._found.pages:
+            raise outage  # and another attempt may read more: nothing of this is in the journal yet
 
         async def now() -> _Read:
             return _Read(read=list(pages), failed=[page for page in outcomes if isinstance(page, FailedPage)])

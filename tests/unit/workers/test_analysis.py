@@ -270,11 +270,21 @@ def test_a_search_asked_for_by_name_must_be_there(provider: str) -> None:
     assert caught.value.code == "search_not_configured"
 
 
-def test_a_search_that_may_work_later_fails_the_attempt() -> None:
+DOWN = TaskError("tavily is down", code="search_unavailable", retryable=True)
+
+
+@pytest.mark.parametrize(("search", "url"), [("auto", C), ("tavily", A)])
+def test_a_search_that_may_work_later_fails_the_attempt(search: str, url: str) -> None:
     plan = {"plan": json.dumps({"questions": []})}
-    hits = TaskError("tavily is down", code="search_failed", retryable=True)
     with pytest.raises(TaskError, match="down"):
-        run(FakeContext(answers=plan, pages=PAGES, hits=hits), AnalysisInput(question="x", urls=[A]))
+        run(FakeContext(answers=plan, pages=PAGES, hits=DOWN), given(url, search=search))
+
+
+def test_a_search_that_is_down_is_a_warning_where_there_is_something_to_read() -> None:
+    ctx = FakeContext(answers=answers(SEA, plan=json.dumps({"questions": []})), pages=PAGES, hits=DOWN)
+    result = run(ctx, given(A, search="auto"))
+    assert "search_unavailable" in codes(result)
+    assert [claim.supported for claim in result.claims] == [True]
 
 
 def test_no_search_and_no_plan_is_made_when_none_is_wanted() -> None:
