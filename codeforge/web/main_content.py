@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, Final
 
+from codeforge.web.tables import is_headed
+
 _UNSEEN: Final = frozenset(
     {
         *("script", "style", "template", "noscript", "head", "svg", "iframe", "object", "embed", "canvas", "select"),
@@ -53,6 +55,9 @@ def main_content(tree: Any, found: str) -> Any:
     element, pruned. The body itself where nothing was found, or far too little. `tree` is lxml's and stays as it is."""
     body = next(tree.iter("body"), tree)
     body = deepcopy(body)
+    for panel in body.xpath(".//*[@role='tabpanel']"):  # one is shown at a time, and all are content
+        for hiding in ("hidden", "aria-hidden", "style"):
+            panel.attrib.pop(hiding, None)
     _drop(body, [element for element in body.iter() if _is_unseen(element)])
     marked = _marks(body, _words(found))
     if sum(marked.values()) < MIN_SHARE * _running_chars(body):
@@ -84,6 +89,8 @@ def text_of(element: Any) -> str:
 def _is_unseen(element: Any) -> bool:
     if not isinstance(element.tag, str):
         return True
+    if element.tag == "button" and _sorts_column(element):
+        return False
     if not element.keys():
         return element.tag in _UNSEEN
     if element.tag in _UNSEEN or element.get("hidden") is not None or element.get("aria-hidden") == "true":
@@ -91,6 +98,12 @@ def _is_unseen(element: Any) -> bool:
         return element.tag != "span" or element.get("hidden") is not None
     style = (element.get("style") or "").replace(" ", "").casefold()
     return element.get("role") in _ROLES or "display:none" in style or "visibility:hidden" in style
+
+
+def _sorts_column(button: Any) -> bool:
+    """Whether it is all that a header of a table says."""
+    header = next(button.iterancestors("th"), None)
+    return header is not None and text_of(header).strip() == text_of(button).strip()
 
 
 def _drop(root: Any, elements: list[Any]) -> None:
@@ -174,16 +187,17 @@ def _prune(root: Any, weights: dict[Any, int]) -> None:
     """Drops what is no content: by what it is called, or because it is mostly links. What holds a good part of the
     marked text stays, whatever it is called."""
     total = max(1, weights.get(root, 0))
-    pending = [root]
+    pending = [(root, False)]
     while pending:
-        element = pending.pop()
+        element, data = pending.pop()
         for child in list(element):
             marked = weights.get(child, 0)
+            inside = data or (child.tag == "table" and is_headed(child))  # links are data there
             named = marked * 3 < total and _is_named_boilerplate(child)
-            if named or (not marked and total > 1 and _is_mostly_links(child)):
+            if named or (not marked and not inside and total > 1 and _is_mostly_links(child)):
                 child.drop_tree()
             elif child.tag != "pre":
-                pending.append(child)
+                pending.append((child, inside))
 
 
 def _is_named_boilerplate(element: Any) -> bool:

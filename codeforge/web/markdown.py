@@ -3,6 +3,8 @@
 import re
 from typing import Any, Final
 
+from codeforge.web.tables import table_of, tidy_tables
+
 _LANGUAGE: Final = re.compile(
     r"(?:^|\s)(?:language|lang|highlight-source|highlight|brush:?|sourceCode)[-\s:]+([\w+#]+)"
 )
@@ -47,8 +49,7 @@ def _tidy(root: Any) -> None:
                 anchor.drop_tree()
     for terms in list(root.iter("dl")):
         _as_list(terms)
-    for table in list(root.iter("table")):
-        _flat_cells(table)
+    tidy_tables(root)
 
 
 def _plain_code(pre: Any) -> None:
@@ -72,7 +73,7 @@ def _plain_code(pre: Any) -> None:
 
 def _without_numbers(numbers: Any) -> None:
     """A listing laid out as a table, of a cell of line numbers and one of code, is its code."""
-    table = _table_of(numbers)
+    table = table_of(numbers)
     numbers.getparent().remove(numbers)
     for part in [table, *table.iter("tbody", "tr", "td")] if table is not None else []:
         part.tag = "div"
@@ -120,31 +121,3 @@ def _wrap(element: Any, tag: str) -> None:
         inner.text = inner.text.rstrip()
     if inner.text or len(inner):
         element.append(inner)
-
-
-def _flat_cells(table: Any) -> None:
-    """A table that lays out a page, one column or tables within, is no table; a cell is one line."""
-    rows = [row for row in table.iter("tr") if _table_of(row) is table]
-    layout = table.find(".//table") is not None or all(len(row) <= 1 for row in rows) or table.get("role") in (
-        "presentation", "none",
-    )  # fmt: skip
-    if layout:
-        for part in [table, *rows, *(cell for row in rows for cell in row)]:
-            part.tag = "div"
-        for part in list(table.iter("tbody", "thead", "tfoot")):
-            if _table_of(part) is None:
-                part.tag = "div"
-        return
-    for cell in [cell for row in rows for cell in row]:
-        for block in list(cell.iter("pre", "p", "li", "div", "br")):
-            block.tail = " " + (block.tail or "")
-            if block.tag == "pre":
-                block.tag = "span"
-            elif block.tag in ("p", "li", "div"):
-                block.drop_tag()
-        for listed in list(cell.iter("ul", "ol")):
-            listed.drop_tag()
-
-
-def _table_of(part: Any) -> Any:
-    return next((above for above in part.iterancestors("table")), None)
