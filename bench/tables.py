@@ -123,8 +123,8 @@ TABLES: Mapping[str, Table] = {
         "Pages",
         "200 pages of 17 kB over ten local hosts at once, each page taking 0.2 s. This service runs one scrape task, "
         "with all on (robots.txt, hosts' limits over Redis, shared pages, extraction, journal, events), and "
-        "has its processes that read pages since an earlier one; httpx fetches in a plain loop of asyncio, with and without the same limit and extraction. The most requests at "
-        "once are from the hosts' own logs.",
+        "has its processes that read pages since an earlier one; httpx fetches in a plain loop of asyncio, with and "
+        "without the same limit and extraction. The most requests at once are from the hosts' own logs.",
         (
             Column("seconds", "seconds", 2),
             Column("to the plain loop", "seconds", 2, scrape.LOOP),
