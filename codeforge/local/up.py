@@ -17,6 +17,8 @@ from codeforge.local.ready_file import Addresses, write_ready_file
 from codeforge.local.services import FLOWER_USER, reachable_host, service_parts, worker_parts
 from codeforge.local.supervisor import Halt, Supervisor
 from codeforge.settings import Settings, load_settings, process_environment, settings_environment
+from codeforge.web.guard import AddressGuard
+from codeforge.wiring.embeddings import check_embeddings
 
 LOCAL_DRAIN_S = "5"
 CHILD_ENVIRONMENT = {
@@ -43,6 +45,7 @@ def run_stack(options: UpOptions, say: Say) -> None:
     stopped again.
     """
     settings = load_settings(options.overrides)
+    _check_what_children_need(settings)
     engines = embedded_engines(options)
     data_dir = DataDir(options.data_dir.expanduser().absolute())
     data_dir.prepare()
@@ -90,6 +93,12 @@ def plan_stack(
     )
     addresses = _addresses(effective, ports, data_dir)
     return Stack(parts, addresses, {**process_environment(), **CHILD_ENVIRONMENT})
+
+
+def _check_what_children_need(settings: Settings) -> None:
+    """What no process of the stack would start with is told before any starts. Raises SettingsError."""
+    check_embeddings(settings)
+    AddressGuard(settings.allow_private_hosts)
 
 
 async def _supervise(stack: Stack, data_dir: DataDir, ready_file: Path | None, say: Say) -> None:

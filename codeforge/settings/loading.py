@@ -30,6 +30,7 @@ HTTP_ADDRESSES = (
     "llm_base_url", "embeddings_base_url", "qdrant_url", "tavily_base_url", "exa_base_url", "zenrows_base_url",
     "otlp_endpoint", "kubernetes_api_url",
 )  # fmt: skip
+GRAPH_SCHEMES = tuple(f"{scheme}{tls}" for scheme in ("neo4j", "bolt") for tls in ("", "+s", "+ssc"))
 
 
 class Settings(
@@ -88,6 +89,8 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(f"{PREFIX + name if name else 'settings'}: {message}") from None
     if settings.redis_url is not None:
         _require_redis(settings.redis_url.get_secret_value())
+    if settings.neo4j_uri is not None:
+        _require_url("neo4j_uri", settings.neo4j_uri, GRAPH_SCHEMES)
     for name in HTTP_ADDRESSES:
         if (address := getattr(settings, name)) is not None:
             _require_url(name, address, ("http", "https"))

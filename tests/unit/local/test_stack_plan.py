@@ -122,7 +122,15 @@ def test_local_model_and_another_address_exclude_each_other(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("setting", "named"),
-    [("NO_SUCH=1", "NO_SUCH"), ("LEASE_S=soon", "LEASE_S"), ("CODEFORGE_LEASE_S=0", "LEASE_S"), ("LEASE_S", "LEASE_S")],
+    [
+        ("NO_SUCH=1", "NO_SUCH"),
+        ("LEASE_S=soon", "LEASE_S"),
+        ("CODEFORGE_LEASE_S=0", "LEASE_S"),
+        ("LEASE_S", "LEASE_S"),
+        ("NEO4J_URI=http://127.0.0.1:1", "NEO4J_URI"),
+        ("ALLOW_PRIVATE_HOSTS=not a host", "ALLOW_PRIVATE_HOSTS"),
+        ("EMBEDDINGS_BASE_URL=http://127.0.0.1:1", "EMBEDDINGS_MODEL"),
+    ],
 )
 def test_a_wrong_set_stops_before_anything_starts(tmp_path: Path, setting: str, named: str) -> None:
     result = CliRunner().invoke(main, ["up", "--data-dir", str(tmp_path / "data"), "--set", setting])
