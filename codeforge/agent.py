@@ -75,6 +75,21 @@ class SearchReply(BaseModel):
     warnings: list[str] = []
 
 
+class EarlierTask(BaseModel):
+    """A task of the same tenant and type that succeeded: its input and result (JSON), what it spent on models, when it
+    was submitted (milliseconds since the epoch), and how long ago that is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    input: str
+    result: str
+    tokens: int
+    usd: float
+    created_at: int
+    age_s: float
+
+
 class AgentContext(Protocol):
     """An agent's view of the service. Every method may raise `asyncio.CancelledError`: the task was cancelled, ran
     out of time, or the worker is shutting down; an agent lets it pass."""
@@ -120,6 +135,12 @@ class AgentContext(Protocol):
         what it is."""
         ...
 
+    async def earlier(self, keys: Sequence[str]) -> list[EarlierTask]:
+        """What was stored under one of these keys and is not too old, the newest first; none where nothing is to be
+        reused. A key finds and proves nothing: look at the input. Not journaled: what follows belongs into a `step`.
+        Raises TaskError `reuse_unavailable` where it cannot be looked up, within seconds."""
+        ...
+
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """Adds an event to the task's stream."""
         ...
@@ -161,6 +182,18 @@ class TextEmbedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """See `AgentContext.embed`."""
+        ...
+
+    async def close(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class EarlierResults(Protocol):
+    """Port: what a tenant's tasks found before."""
+
+    async def find(self, task: Task, keys: Sequence[str]) -> list[EarlierTask]:
+        """See `AgentContext.earlier`."""
         ...
 
     async def close(self) -> None:

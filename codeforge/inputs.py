@@ -8,6 +8,7 @@ from codeforge.worker_types import WorkerType
 
 MAX_URLS = 200
 MAX_FILES = 200
+MAX_DEPTH = 5
 
 
 def _not_blank(text: str) -> str:
@@ -69,12 +70,14 @@ class ScrapeInput(TaskInput):
 
 
 class AnalysisInput(TaskInput):
-    """A question to research; `depth` sets the breadth (1 to 5)."""
+    """A question to research; `depth` sets the breadth (1 to 5). With `reuse`, the tenant's fresh result for the same
+    question is given instead, where there is one."""
 
     question: Prompt
     urls: list[Url] = Field(default=[], max_length=MAX_URLS)
-    depth: int = Field(default=1, ge=1, le=5)
+    depth: int = Field(default=1, ge=1, le=MAX_DEPTH)
     search: Literal["auto", "tavily", "exa", "none"] = "auto"
+    reuse: bool = True
 
     def outgoing_urls(self) -> list[tuple[str, str]]:
         """The sources that the client gave."""

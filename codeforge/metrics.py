@@ -41,6 +41,8 @@ OUTCOMES = tuple(state.value for state in TaskState if state.terminal)
 REASONS = ("succeeded", "failed", "cancelled", "retry", "timeout", "worker_lost", "handed_back")
 STORES = ("graph", "vectors", "embeddings")
 MARKS = ("written", "pod_changed", "cluster_unavailable", "cluster_busy", "cluster_forbidden")
+REUSING = (WorkerType.ANALYSIS.value,)
+SAVED = ("fetches", "searches", "model_calls", "tokens")
 
 COUNTERS = (
     CounterSpec("submitted", "codeforge_tasks_submitted", "Tasks accepted.", ("type",), (TYPES,)),
@@ -55,6 +57,9 @@ COUNTERS = (
     CounterSpec("calls_repeated", "codeforge_llm_calls_repeated", "Calls that were sent twice.", ("type",), (TYPES,)),
     CounterSpec("leases_expired", "codeforge_leases_expired", "Workers that stopped without a word.", (), ()),
     CounterSpec("pod_marks", "codeforge_pod_marks", "Marks of busy and idle pods.", ("outcome",), (MARKS,)),
+    CounterSpec("reused", "codeforge_results_reused", "Earlier results given instead of work.", ("type",), (REUSING,)),
+    CounterSpec("reuse_saved", "codeforge_reuse_saved", "Work that was not done again.", ("what",), (SAVED,)),
+    CounterSpec("reuse_saved_usd", "codeforge_reuse_saved_usd", "What that work had spent on models, in USD.", (), ()),
     CounterSpec("store_errors", "codeforge_store_errors", "Failed writes of a store.", ("store",), (STORES,)),
 )
 """`reason` is the attempt's end: one of a dead task is a `retry` too. `llm_requests` has the codes of `ModelError` as

@@ -1,5 +1,6 @@
 """What each worker type gives back: the `result` of a succeeded task."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,10 @@ class ResultModel(BaseModel):
     """Base of results and their parts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def counts(self) -> Mapping[str, float]:
+        """What is added to the ledger's counters (see `codeforge.metrics`) when a task ends with this result."""
+        return {}
 
 
 class Notice(ResultModel):
@@ -110,9 +115,37 @@ class Contradiction(ResultModel):
     found_by: Literal["model", "comparison"]
 
 
+class Work(ResultModel):
+    """What an analysis asked for, over all its attempts: pages, web searches, model calls. Each counts once, whether it
+    came to something or not, and from wherever it came."""
+
+    fetches: int = 0
+    searches: int = 0
+    model_calls: int = 0
+
+
+class Saved(Work):
+    """What need not be done again: the earlier task's work, and what that spent on models."""
+
+    tokens: int = 0
+    usd: float = 0.0
+
+
+class Reused(ResultModel):
+    """Whose result this is. `question` is as it was asked then, `created_at` when (RFC 3339, UTC), `age_s` how long ago
+    in seconds: no source was read before."""
+
+    task_id: str
+    question: str
+    created_at: str
+    age_s: float
+    saved: Saved
+
+
 class AnalysisResult(ResultModel):
     """`report` is Markdown with [n] citations into `sources`; what it states is in `claims`, sentence by sentence.
-    `questions` are those that were looked into."""
+    `questions` are those that were looked into. With `reused` all of it, the claims' ids too, is an earlier task's, and
+    this one did no `work`."""
 
     report: str
     claims: list[Claim]
@@ -121,6 +154,17 @@ class AnalysisResult(ResultModel):
     questions: list[str] = Field(default_factory=list)
     failed: list[FailedPage] = Field(default_factory=list)
     warnings: list[Notice] = Field(default_factory=list)
+    work: Work = Work()
+    reused: Reused | None = None
+
+    def counts(self) -> Mapping[str, float]:
+        """See `ResultModel.counts`."""
+        if self.reused is None:
+            return {}
+        saved = self.reused.saved.model_dump()
+        return {"reused:analysis": 1, "reuse_saved_usd": saved.pop("usd")} | {
+            f"reuse_saved:{what}": n for what, n in saved.items()
+        }
 
 
 class Turn(ResultModel):

@@ -8,13 +8,14 @@ from codeforge.agent import AgentContext, Message
 from codeforge.identity import claim_id
 from codeforge.inputs import AnalysisInput
 from codeforge.llm.structured import Line, Paragraph, ask
-from codeforge.results import AnalysisResult, Claim, Source, SourcePassage, Span
+from codeforge.results import AnalysisResult, Claim, Source, SourcePassage, Span, Work
 from codeforge.worker_types import WorkerType
 from workers.passages import Passage
 from workers.purse import BudgetSpent, Purse
 from workers.rendering import joined, markdown_of
 from workers.report import Draft, Writer, sources_of, span_of, without_citations
 from workers.research import BUDGET_LIMITED, Material, Research
+from workers.reuse import UNAVAILABLE, Look, look
 
 EXCERPT_CHARS = 500
 ALONE_TOKENS = 1_500
@@ -42,9 +43,16 @@ class AnalysisAgent:
     async def run(self, ctx: AgentContext, task_input: AnalysisInput) -> AnalysisResult:
         """Answers the question. A source that cannot be read is listed in `failed`. Raises TaskError when the search
         that was asked for by name is not configured, and ModelError."""
+        looked = await look(ctx, task_input) if task_input.reuse else Look()
+        if (earlier := looked.result()) is not None and earlier.reused is not None:
+            await ctx.emit("reused", {"task_id": earlier.reused.task_id})
+            await ctx.progress(1, 1, "done before")
+            return earlier
         purse = Purse(ctx, ctx.task.budget_tokens)
         research = Research(ctx, purse, task_input)
         material = await research.run()
+        if looked.trouble:
+            material.warn(UNAVAILABLE, looked.trouble)
         await ctx.progress(research.stages, research.stages + 1, f"writing from {len(material.pages)} sources")
         if material.pages:
             draft = await Writer(purse, material, task_input.depth).write()
@@ -67,6 +75,7 @@ class AnalysisAgent:
             questions=material.questions,
             failed=material.failed,
             warnings=list(material.warnings.values()),
+            work=Work(fetches=material.fetches, searches=material.searches, model_calls=purse.calls),
         )
 
     async def _recall(self, task_id: str, purse: Purse, material: Material) -> tuple[str, list[Claim]]:

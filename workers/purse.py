@@ -33,6 +33,7 @@ class Purse:
         self._limit = limit
         self._rate: float | None = None
         self.spent = 0
+        self.calls = 0
 
     @property
     def limited(self) -> bool:
@@ -46,6 +47,7 @@ class Purse:
         if answer < min(MIN_ANSWER, request.max_tokens):
             raise BudgetSpent
         reply = await self._ctx.model(name, request.model_copy(update={"max_tokens": answer}))
+        self.calls += 1
         # A service that does not count is counted for: the budget holds all the same.
         taken = reply.input_tokens or self._estimate(size)
         self.spent += taken + (reply.output_tokens or math.ceil(len(reply.text.encode()) * TOKENS_PER_BYTE))

@@ -88,13 +88,16 @@ class Breadth:
 
 @dataclass
 class Material:
-    """What was found. Source n is `pages[n - 1]`; `questions` begin with the task's own."""
+    """What was found. Source n is `pages[n - 1]`; `questions` begin with the task's own. `fetches` and `searches` count
+    the pages and searches that were asked for."""
 
     questions: list[str]
     pages: list[Page] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     failed: list[FailedPage] = field(default_factory=list)
     warnings: dict[str, Notice] = field(default_factory=dict)
+    fetches: int = 0
+    searches: int = 0
 
     @property
     def texts(self) -> dict[int, str]:
@@ -192,6 +195,7 @@ class Research:
         provider = self._input.search
         if provider == "none":
             return [], None
+        self._found.searches += len(questions)
         jobs = [partial(self._search, f"search:{turn}:{n}", text, provider) for n, text in enumerate(questions)]
         answers = await in_parallel(jobs, SEARCHES_AT_ONCE)
         failures = [answer for answer in answers if isinstance(answer, TaskError)]
@@ -226,6 +230,7 @@ class Research:
                 new.setdefault(canonical_url(url), url)
         self._tried.update(new)
         wanted = list(new.values())
+        self._found.fetches += len(wanted)
         outcomes = await in_parallel([partial(self._page, url) for url in wanted], FETCHES_AT_ONCE)
         pages = {url: page for url, page in zip(wanted, outcomes, strict=True) if isinstance(page, Page)}
         if outage is not None and not pages and not self._found.pages:

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from codeforge.settings import load_settings
-from codeforge.wiring.stores import graph_store, vector_store
+from codeforge.wiring.graph import graph_store
+from codeforge.wiring.vectors import vector_store
 
 
 async def prepare(names: Sequence[str]) -> None:

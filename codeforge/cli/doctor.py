@@ -10,8 +10,9 @@ from codeforge.ledger.diagnosis import RedisReport, examine_redis
 from codeforge.settings import Settings, is_loopback, load_settings, misspelt_names
 from codeforge.stores.diagnosis import graph_server
 from codeforge.wiring.embeddings import embedder
+from codeforge.wiring.graph import graph_store
 from codeforge.wiring.model import model_client
-from codeforge.wiring.stores import graph_store, vector_store
+from codeforge.wiring.vectors import vector_store
 
 DEADLINE_S = 10.0
 CONNECT_S = 5.0

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from codeforge.agent import Agent, ModelClient, PageFetcher, TextEmbedder, WebSearch
+from codeforge.agent import Agent, EarlierResults, ModelClient, PageFetcher, TextEmbedder, WebSearch
 from codeforge.errors import CodeForgeError, ModelError, StaleClaim, TaskError
 from codeforge.execution.backoff import retry_delay_s
 from codeforge.execution.context import LedgerContext
@@ -37,12 +37,14 @@ class AttemptRunner:
         fetcher: PageFetcher,
         search: WebSearch,
         embedder: TextEmbedder | None = None,
+        earlier: EarlierResults | None = None,
     ) -> None:
         self._ledger = ledger
         self._model = model
         self._fetcher = fetcher
         self._search = search
         self._embedder = embedder
+        self._earlier = earlier
 
     async def run(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> TaskState | None:
         """Runs to an outcome that the ledger took, or that it refused because another attempt owns the task: the
@@ -75,6 +77,7 @@ class AttemptRunner:
             fetcher=self._fetcher,
             search=self._search,
             embedder=self._embedder,
+            earlier=self._earlier,
         )
         limit = asyncio.timeout(task.timeout_s)
         try:
@@ -85,7 +88,7 @@ class AttemptRunner:
             text = result.model_dump_json().encode()
             if len(text) > MAX_RESULT_BYTES:
                 raise TaskError(f"the result has more than {MAX_RESULT_BYTES} bytes", code="result_too_large")
-            return Outcome("succeeded", result=text)
+            return Outcome("succeeded", result=text, counts=result.counts())
         except asyncio.CancelledError:
             if control.reason is StopReason.CANCELLED:
                 return Outcome("cancelled", error=TaskFailure("cancelled", "cancelled by the client", False))

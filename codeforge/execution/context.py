@@ -9,6 +9,8 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from codeforge.agent import (
+    EarlierResults,
+    EarlierTask,
     FetchTerms,
     ModelClient,
     ModelReply,
@@ -80,6 +82,7 @@ class LedgerContext:
         fetcher: PageFetcher,
         search: WebSearch,
         embedder: TextEmbedder | None,
+        earlier: EarlierResults | None = None,
     ) -> None:
         self._claimed = claimed
         self._claim = claimed.claim
@@ -89,6 +92,7 @@ class LedgerContext:
         self._fetcher = fetcher
         self._search = search
         self._embedder = embedder
+        self._earlier = earlier
         self._seen: set[str] = set()
         self._furthest = 0 if claimed.task.progress is None else claimed.task.progress.done
         self._untold: Progress | None = None
@@ -235,6 +239,14 @@ class LedgerContext:
         if self._embedder is None:
             raise EmbeddingsUnavailable("no embeddings are configured", retryable=False)
         return await self._embedder.embed(texts)
+
+    async def earlier(self, keys: Sequence[str]) -> list[EarlierTask]:
+        """See `AgentContext.earlier`."""
+        self._control.raise_if_cancelled()
+        if self._earlier is None:
+            return []
+        with tool_span("earlier_results"):
+            return await self._earlier.find(self.task, keys)
 
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """See `AgentContext.emit`."""

@@ -80,14 +80,15 @@ class ClaimedTask:
 class Outcome:
     """How an attempt ended.
 
-    `succeeded` carries `result` (JSON text); `failed`, `retry` and `cancelled` may carry `error`. A `retry` waits
-    `retry_delay_s` seconds, or ends `dead` when the attempts are used up.
+    `succeeded` carries `result` (JSON text) and `counts`, what it adds to counters; `failed`, `retry` and `cancelled`
+    may carry `error`. A `retry` waits `retry_delay_s` seconds, or ends `dead` when the attempts are used up.
     """
 
     kind: Literal["succeeded", "failed", "retry", "cancelled"]
     result: bytes | None = None
     error: TaskFailure | None = None
     retry_delay_s: float = 0.0
+    counts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

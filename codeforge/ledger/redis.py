@@ -225,7 +225,8 @@ class RedisLedger:
         error = outcome.error
         args: list[Argument] = [outcome.kind, outcome.result or b""]
         args += [error.code, error.message, int(error.retryable)] if error else ["", "", 0]
-        args += [int(outcome.retry_delay_s * 1000), self._partitions]
+        counts = " ".join(f"{name} {n!r}" for name, n in outcome.counts.items())
+        args += [int(outcome.retry_delay_s * 1000), self._partitions, counts]
         return TaskState((await self._fenced("finish", claim, args)).decode())
 
     async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:

@@ -1,8 +1,13 @@
 """An analysis: its report as an Artifact, its claims, and the sources that they cite as Documents."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from pydantic import ValidationError
+
+from codeforge.equivalence import answers_others, key_of
 from codeforge.identity import claim_id
+from codeforge.inputs import AnalysisInput
 from codeforge.records.chunks import chunk_markdown
 from codeforge.records.documents import document_id, excerpt_node, has_chunk
 from codeforge.records.identity import stable_id
@@ -23,19 +28,33 @@ def analysis_fragment(task: Task, result: bytes) -> Fragment:
 
     The task READ its sources. A claim CITES the Chunk of each passage that bears it out, with the places and quotes in
     it; one without such places (an older result) the source's excerpt, or the Document where there is none.
-    Texts: kind `report` for each part of the report, kind `claim` for each claim.
+    Texts: kind `report` for each part of the report, kind `claim` for each claim; the first one has the key that other
+    tasks find the result by, if it is worth that. An earlier task's result adds nothing but that this task REUSED it.
     """
     analysis = AnalysisResult.model_validate_json(result)
     question = question_of(task)
     fragment = Fragment()
-    _add_report(fragment, task, question, analysis.report)
+    if analysis.reused is not None:
+        earlier = (Label.TASK, analysis.reused.task_id)
+        fragment.nodes.append(Node(*earlier))
+        fragment.edges.append(Edge(EdgeType.REUSED, (Label.TASK, task.id), earlier))
+        return fragment
+    _add_report(fragment, task, question, analysis.report, _key_of(task) if answers_others(analysis) else None)
     cited = {source.n: _Cited(fragment, task, source) for source in analysis.sources}
     for index, claim in enumerate(analysis.claims):
         _add_claim(fragment, task, claim.id or claim_id(task.id, index), claim, cited)
     return fragment
 
 
-def _add_report(fragment: Fragment, task: Task, question: str, report: str) -> None:
+def _key_of(task: Task) -> str | None:
+    """What others find its result by; None for the input of another version, of which this one knows too little."""
+    try:
+        return key_of(AnalysisInput.model_validate_json(task.input))
+    except ValidationError:
+        return None
+
+
+def _add_report(fragment: Fragment, task: Task, question: str, report: str, answers: str | None) -> None:
     props: dict[str, Scalar] = {
         "tenant": task.tenant,
         "kind": "report",
@@ -45,7 +64,8 @@ def _add_report(fragment: Fragment, task: Task, question: str, report: str) -> N
     node = Node(Label.ARTIFACT, stable_id(task.id, "report"), props)
     fragment.nodes.append(node)
     fragment.edges.append(Edge(EdgeType.PRODUCED, (Label.TASK, task.id), (Label.ARTIFACT, node.id)))
-    fragment.texts.extend(report_texts(task.id, question, report))
+    texts = report_texts(task.id, question, report)
+    fragment.texts.extend([*(replace(text, answers=answers) for text in texts[:1]), *texts[1:]])
 
 
 def report_texts(task_id: str, question: str, report: str) -> list[SearchText]:

@@ -31,26 +31,33 @@ class SeenPage:
 
 @dataclass(frozen=True, slots=True)
 class SearchText:
-    """One searchable text: `id` is a UUID text, `kind` what it is part of, `text` at most MAX_SEARCH_CHARS long."""
+    """One searchable text: `id` is a UUID text, `kind` what it is part of, `text` at most MAX_SEARCH_CHARS long;
+    `answers` is the key that tasks find it by which it answers."""
 
     id: str
     kind: str
     text: str
     url: str | None = None
     page: SeenPage | None = None
+    answers: str | None = None
 
     def payload(self, task: Task) -> dict[str, Any]:
         """What is stored beside the vector; `created_at` is the task's, in milliseconds since the epoch."""
         seen = {} if self.page is None else asdict(self.page)
-        return seen | {
-            "task_id": task.id,
-            "type": task.type.value,
-            "kind": self.kind,
-            "tenant": task.tenant,
-            "url": self.url,
-            "created_at": task.created_at,
-            "text": self.text,
-        }
+        found_by = {} if self.answers is None else {"answers": self.answers}
+        return (
+            seen
+            | found_by
+            | {
+                "task_id": task.id,
+                "type": task.type.value,
+                "kind": self.kind,
+                "tenant": task.tenant,
+                "url": self.url,
+                "created_at": task.created_at,
+                "text": self.text,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,11 @@ class VectorSettings(BaseSettings):
     embeddings_dim: int = Field(default=256, ge=8, le=8_192)
 
     @property
+    def qdrant_configured(self) -> bool:
+        """Whether a process that can do without is to ask it."""
+        return self.qdrant_url is not None or self.qdrant_host is not None
+
+    @property
     def qdrant_address(self) -> str:
         """The base URL of Qdrant's REST API."""
         return self.qdrant_url or f"http://{self.qdrant_host or '127.0.0.1'}:6333"
@@ -206,6 +211,7 @@ class WorkerSettings(BaseSettings):
     max_concurrent_tasks: int = Field(default=100, ge=1, le=10_000)
     worker_max_memory_mb: int | None = Field(default=None, ge=128)
     drain_s: float = Field(default=25.0, ge=0, le=3_600)
+    reuse_age_s: float = Field(default=86_400.0, ge=0, le=30 * 86_400)  # of an analysis that answers another; 0: none
 
     @field_validator("worker_type")
     @classmethod

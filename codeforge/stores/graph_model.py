@@ -27,6 +27,7 @@ class EdgeType(StrEnum):
     CHILD_OF = "CHILD_OF"  # Task -> Task
     CALLED = "CALLED"  # Task -> ModelCall
     FETCHED = "FETCHED"  # Task -> Document
+    REUSED = "REUSED"  # Task -> Task, whose result it gave as its own
     READ = "READ"  # Task -> Document, a source of an analysis
     HAS_VERSION = "HAS_VERSION"  # Document -> Version, each text that it was seen with
     HAS_CHUNK = "HAS_CHUNK"  # Document -> Chunk

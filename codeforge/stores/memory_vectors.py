@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from codeforge.errors import RowRejected, SettingsError
-from codeforge.stores.ports import Hit, PageVersion, Point
+from codeforge.stores.ports import MAX_ANSWERING, Hit, PageVersion, Point, newest_tasks
 from codeforge.stores.sparse import document_vector, presence_vector
 
 RRF_K = 2
@@ -64,6 +64,12 @@ class MemoryVectorStore:
                 scores[point.id] = scores.get(point.id, 0.0) + 1 / (RRF_K + rank)
         best = sorted(scores.items(), key=lambda item: -item[1])[:limit]
         return [Hit(id, score, self._points[id].payload) for id, score in best]
+
+    async def answering(self, tenant: str, keys: Sequence[str], since: int, limit: int) -> list[str]:
+        """See `VectorStore.answering`."""
+        payloads = [point.payload for point in self._points.values() if point.payload["tenant"] == tenant]
+        fresh = [one for one in payloads if one.get("answers") in keys and one["created_at"] >= since]
+        return newest_tasks(fresh[:MAX_ANSWERING], limit)
 
     async def count(self, tenant: str | None = None) -> int:
         """See `VectorStore.count`."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+MAX_ANSWERING = 64
+
 Scalar = str | int | float | bool | None | list[str]
 
 
@@ -76,7 +78,8 @@ class GraphStore(Protocol):
 @dataclass(frozen=True, slots=True)
 class Point:
     """One searchable text. `id` is a UUID text; `payload` holds task_id, type, kind, tenant, url, created_at
-    (milliseconds) and text; a page's also document, version (its text's hash) and fetched_at (milliseconds)."""
+    (milliseconds) and text; a page's also document, version (its text's hash) and fetched_at (milliseconds); the first
+    one of a result that answers others, `answers`: the key that they find it by."""
 
     id: str
     vector: Sequence[float]
@@ -100,6 +103,12 @@ class Hit:
     id: str
     score: float
     payload: Mapping[str, Any]
+
+
+def newest_tasks(payloads: Sequence[Mapping[str, Any]], limit: int) -> list[str]:
+    """The tasks that points with these payloads are of, each once, the newest first."""
+    newest_first = sorted(payloads, key=lambda payload: (-payload["created_at"], payload["task_id"]))
+    return list(dict.fromkeys(payload["task_id"] for payload in newest_first))[:limit]
 
 
 class VectorStore(Protocol):
@@ -129,6 +138,12 @@ class VectorStore(Protocol):
         limit: int = 10,
     ) -> list[Hit]:
         """Hybrid: nearest vectors and matching words, fused. Only the tenant's points."""
+        ...
+
+    async def answering(self, tenant: str, keys: Sequence[str], since: int, limit: int) -> list[str]:
+        """Ids of the tenant's tasks that have a point whose `answers` is one of the keys and whose `created_at` is not
+        before `since` (milliseconds): the newest first, at most `limit`, of the first MAX_ANSWERING that are found.
+        None before `prepare`."""
         ...
 
     async def count(self, tenant: str | None = None) -> int:

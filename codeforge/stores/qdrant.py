@@ -17,7 +17,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from codeforge.errors import RowRejected, SettingsError, VectorsUnavailable
 from codeforge.stores import qdrant_queries as queries
-from codeforge.stores.ports import Hit, PageVersion, Point
+from codeforge.stores.ports import MAX_ANSWERING, Hit, PageVersion, Point, newest_tasks
 from codeforge.stores.qdrant_failures import is_row_fault, unavailable, what_it_said
 
 MAX_BATCH_POINTS = 500
@@ -31,6 +31,8 @@ LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepaliv
 """Idle connections are dropped before a server does it (Qdrant: 5 s), so that no request is sent into a closing one."""
 
 MODEL_KEY = "embeddings_model"
+
+NOT_FOUND = 404
 
 
 class QdrantStore:
@@ -118,6 +120,20 @@ class QdrantStore:
                 with_payload=True,
             )
         return [Hit(str(point.id), point.score, point.payload or {}) for point in found.points]
+
+    async def answering(self, tenant: str, keys: Sequence[str], since: int, limit: int) -> list[str]:
+        """See `VectorStore.answering`."""
+        chosen = queries.answering_filter(tenant, keys, since)
+        async with self._answering():
+            try:
+                found, _ = await self._client.scroll(
+                    self._collection, scroll_filter=chosen, limit=MAX_ANSWERING, with_payload=["task_id", "created_at"]
+                )
+            except UnexpectedResponse as error:
+                if error.status_code == NOT_FOUND:
+                    return []  # the projector makes the collection with the first result
+                raise
+        return newest_tasks([point.payload or {} for point in found], limit)
 
     async def count(self, tenant: str | None = None) -> int:
         """See `VectorStore.count`."""

@@ -28,6 +28,7 @@ PAYLOAD_INDEXES: dict[str, models.KeywordIndexParams] = {
     "type": _KEYWORD,
     "kind": _KEYWORD,
     "document": _KEYWORD,
+    "answers": _KEYWORD,
 }
 
 MIN_CANDIDATES = 50
@@ -65,6 +66,17 @@ def tenant_filter(tenant: str, type: str | None = None, kind: str | None = None)
             models.FieldCondition(key=key, match=models.MatchValue(value=value))
             for key, value in wanted.items()
             if value is not None
+        ]
+    )
+
+
+def answering_filter(tenant: str, keys: Sequence[str], since: int) -> models.Filter:
+    """The tenant's points that answer one of the keys, not older than `since`."""
+    return models.Filter(
+        must=[
+            models.FieldCondition(key="tenant", match=models.MatchValue(value=tenant)),
+            models.FieldCondition(key="answers", match=models.MatchAny(any=list(keys))),
+            models.FieldCondition(key="created_at", range=models.Range(gte=since)),
         ]
     )
 

@@ -13,8 +13,9 @@ from codeforge.stores.ports import Embedder, GraphStore, VectorStore
 from codeforge.submission import Submissions
 from codeforge.web.guard import AddressGuard
 from codeforge.wiring.embeddings import embedder
+from codeforge.wiring.graph import graph_store
 from codeforge.wiring.ledger import rates, redis_ledger
-from codeforge.wiring.stores import graph_store, vector_store
+from codeforge.wiring.vectors import vector_store
 
 API_CONNECTIONS = 64
 STREAM_CONNECTIONS = 210

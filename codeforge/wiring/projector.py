@@ -11,8 +11,9 @@ from codeforge.projection import Projector
 from codeforge.settings import Settings
 from codeforge.stores.ports import GraphStore, VectorStore
 from codeforge.wiring.embeddings import embedder
+from codeforge.wiring.graph import graph_store
 from codeforge.wiring.ledger import BACKGROUND_CONNECTIONS, BLOCKING_TIMEOUT_S, redis_ledger, retention
-from codeforge.wiring.stores import graph_store, vector_store
+from codeforge.wiring.vectors import vector_store
 
 
 @dataclass(frozen=True, slots=True)

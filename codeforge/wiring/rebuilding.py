@@ -7,8 +7,9 @@ from codeforge.projection import Projector
 from codeforge.rebuilding import GraphRebuild, VectorRebuild
 from codeforge.settings import Settings
 from codeforge.wiring.embeddings import embedder
+from codeforge.wiring.graph import graph_store
 from codeforge.wiring.outbox import outbox_keeper
-from codeforge.wiring.stores import graph_store, vector_store
+from codeforge.wiring.vectors import vector_store
 
 
 @asynccontextmanager

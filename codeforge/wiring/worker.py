@@ -16,6 +16,7 @@ from codeforge.ledger.lease import Lease
 from codeforge.settings import Settings
 from codeforge.tracing import end_tracing
 from codeforge.web.search import ConfiguredSearch
+from codeforge.wiring.earlier import earlier_results
 from codeforge.wiring.embeddings import embedder_if_configured
 from codeforge.wiring.ledger import redis_ledger
 from codeforge.wiring.model import model_client
@@ -61,13 +62,19 @@ class AttemptParts:
         self._fetcher = page_fetcher(settings)
         self._search = ConfiguredSearch(settings)
         self._embedder = embedder_if_configured(settings)
+        self._earlier = earlier_results(settings, self.ledger)
         self.runner = AttemptRunner(
-            self.ledger, model=self._model, fetcher=self._fetcher, search=self._search, embedder=self._embedder
+            self.ledger,
+            model=self._model,
+            fetcher=self._fetcher,
+            search=self._search,
+            embedder=self._embedder,
+            earlier=self._earlier,
         )
 
     async def close(self) -> None:
         """Closes all of them, and sends what is traced and not sent yet."""
         await asyncio.to_thread(end_tracing)
-        for part in (self._model, self._fetcher, self._search, self._embedder, self.ledger):
+        for part in (self._model, self._fetcher, self._search, self._embedder, self._earlier, self.ledger):
             if part is not None:
                 await part.close()

@@ -114,3 +114,20 @@ async def test_lease_that_ran_out_is_counted_and_one_that_was_ended_is_not(cf: L
     await cf.reaper.reap()
     counters = (await cf.ledger.snapshot()).counters
     assert (counters["leases_expired"], counters["attempts:scrape:worker_lost"]) == (2, 2)
+
+
+async def test_what_a_result_counts_is_counted_once_and_only_with_a_success(cf: LedgerEngine) -> None:
+    counts = {"reused:analysis": 1, "reuse_saved:tokens": 1_234, "reuse_saved_usd": 0.000123}
+    first, second, failed = await cf.submitted(), await cf.submitted(), await cf.submitted()
+    for task in (first, second):
+        claim = (await cf.claimed(task.id)).claim
+        outcome = Outcome("succeeded", result=b"{}", counts=counts)
+        for _ in range(2):  # the same call again, because its answer was lost
+            await cf.ledger.finish(claim, outcome)
+    claim = (await cf.claimed(failed.id)).claim
+    await cf.ledger.finish(claim, Outcome("failed", error=FAILURE, counts=counts))
+
+    counters = (await cf.ledger.snapshot()).counters
+    assert counters["reused:analysis"] == 2
+    assert counters["reuse_saved:tokens"] == 2_468
+    assert counters["reuse_saved_usd"] == pytest.approx(0.000246)

@@ -11,7 +11,8 @@ from codeforge.projection import Projector
 from codeforge.results import ScrapeResult
 from codeforge.settings import load_settings
 from codeforge.wiring.embeddings import embedder
-from codeforge.wiring.stores import graph_store, vector_store
+from codeforge.wiring.graph import graph_store
+from codeforge.wiring.vectors import vector_store
 from codeforge.worker_types import WorkerType
 from tests.contract.vector_engines import QdrantVectors
 from tests.servers.arcadedb import ArcadeDbServer

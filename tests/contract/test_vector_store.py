@@ -214,3 +214,27 @@ async def test_other_words_of_the_same_meaning_find_the_right_page(
         texts = zip(PAGES.items(), vectors[1:], strict=True)
         await store.upsert([point(key, text, vector) for (key, text), vector in texts])
         assert (await best(store, question, vectors[0]))[0] == page
+
+
+async def test_a_store_that_was_never_prepared_answers_nothing(vector_engine: VectorEngine) -> None:
+    async with opened(vector_engine, prepared=False) as store:
+        assert await store.answering("acme", ["k1"], 0, 10) == []
+
+
+async def test_results_are_found_by_what_they_answer(vector_engine: VectorEngine) -> None:
+    async with opened(vector_engine) as store:
+        await store.upsert(
+            [
+                point("old", "words", direction(1), answers="k1", created_at=100),
+                point("older", "words", direction(1), answers="k1", created_at=99),
+                point("new", "words", direction(1), answers="k2", created_at=200),
+                point("newer", "words", direction(1), answers="k1", created_at=300),
+                point("other", "words", direction(1), answers="k3", created_at=300),
+                point("none", "words", direction(1), created_at=300),
+                point("theirs", "words", direction(1), tenant="rival", answers="k1", created_at=300),
+            ]
+        )
+        assert await store.answering("acme", ["k1", "k2"], 100, 10) == ["newer", "new", "old"]
+        assert await store.answering("acme", ["k1", "k2"], 100, 1) == ["newer"]
+        assert await store.answering("rival", ["k1", "k2"], 100, 10) == ["theirs"]
+        assert await store.answering("acme", ["unknown"], 0, 10) == []

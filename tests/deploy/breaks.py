@@ -149,6 +149,14 @@ BREAKS = (
     Break(
         connections.reachable, "NetworkPolicy", "neo4j", "spec.ingress", [], "projector cannot reach StatefulSet/neo4j"
     ),
+    Break(
+        connections.reachable,
+        "NetworkPolicy",
+        "to-qdrant",
+        "spec.podSelector",
+        NOBODY,
+        "agent-worker-analysis cannot reach StatefulSet/qdrant on 6333",
+    ),
     Break(connections.reachable, "", "", "", [ROUTED], "Ingress/x: its proxy cannot reach Deployment/agent-orch"),
     Break(connections.reachable, "", "", "", CUT_OFF, "Deployment/front cannot reach Deployment/back on 8000"),
     Break(

@@ -13,7 +13,6 @@ from codeforge.cli.main import main
 from codeforge.worker_types import GENERAL, WorkerType
 from tests.deploy.facts import (
     BEAT_PROBE,
-    EMBEDDING_WORKER_SECRETS,
     OPTIONAL_SECRETS,
     OWN_IMAGES,
     REQUIRED_SECRETS,
@@ -25,6 +24,7 @@ from tests.deploy.facts import (
     setting_of,
     settings_from,
     unknown_variables,
+    worker_secrets,
 )
 
 DIRECTORY = ROOT / "deploy" / "compose"
@@ -218,7 +218,7 @@ def secrets(project: Project) -> Iterator[str]:
     for name, process, service in own(project):
         expected = REQUIRED_SECRETS[process] | OPTIONAL_SECRETS.get(process, set())
         if process == "worker":
-            expected = expected | EMBEDDING_WORKER_SECRETS
+            expected = expected | worker_secrets(service["environment"])
         if set(service["secrets"]) != expected:
             yield f"{name}: secrets {sorted(set(service['secrets']) ^ expected)} are missing or too many"
     for name, service in project["services"].items():

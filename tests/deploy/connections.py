@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from codeforge.settings import Settings
 from codeforge.worker_types import WorkerType
-from tests.deploy.facts import REQUIRED_SECRETS, settings_from
+from tests.deploy.facts import REQUIRED_SECRETS, settings_from, worker_secrets
 from tests.deploy.manifests import (
     Resource,
     Stack,
@@ -91,8 +91,9 @@ def _urls_of(settings: Settings, process: str) -> Iterator[str]:
 
 def _own_targets(stack: Stack, container: Resource) -> Iterator[tuple[str, int]]:
     environment, process = environment_of(stack, container), container["name"]
+    held = REQUIRED_SECRETS[process] | (worker_secrets(environment) if process == "worker" else set())
     for secret, engine in ENGINES.items():
-        if secret in REQUIRED_SECRETS[process]:
+        if secret in held:
             service = _service_of(stack, environment[f"CODEFORGE_{engine}_HOST"])
             port = {"REDIS": 6379, "NEO4J": 7687, "QDRANT": 6333}[engine]
             yield from _behind(stack, service, port) if service else ()

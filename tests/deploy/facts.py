@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from codeforge import __version__
 from codeforge.errors import SettingsError
 from codeforge.settings import PREFIX, SECRETS_DIR, Settings, load_settings
+from codeforge.worker_types import GENERAL, WorkerType, served_types
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "codeforge-ai"
@@ -40,10 +41,30 @@ SENTINEL_SECRETS = {"redis_sentinel_password"}
 EMBEDDING_WORKER_SECRETS = {"embeddings_api_key"}
 """What a worker needs besides where it is told of an embeddings service."""
 
+REUSING_WORKER_SECRETS = {"qdrant_api_key"}
+"""What a worker that serves analyses needs besides where it is told of a vector store, in which it looks for earlier
+results."""
+
 OPTIONAL_SECRETS = {"worker": {"tavily_api_key", "exa_api_key", "zenrows_api_key"}}
 
 PLACEHOLDERS = {"api_keys": f"default:{'0a' * 32}", "flower_basic_auth": "user:password"}
 """Values of secrets that have a form; any other may be anything."""
+
+
+def worker_secrets(environment: Mapping[str, str]) -> set[str]:
+    """What a worker with this environment needs beyond what every worker does."""
+    needed = set()
+    if "CODEFORGE_EMBEDDINGS_BASE_URL" in environment:
+        needed |= EMBEDDING_WORKER_SECRETS
+    if reuses(environment):
+        needed |= REUSING_WORKER_SECRETS
+    return needed
+
+
+def reuses(environment: Mapping[str, str]) -> bool:
+    """Whether a worker with this environment looks for earlier results in the vector store."""
+    served = served_types(environment.get("CODEFORGE_WORKER_TYPE", GENERAL))
+    return WorkerType.ANALYSIS in served and "CODEFORGE_QDRANT_HOST" in environment
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -7,7 +7,6 @@ from itertools import pairwise
 from codeforge.worker_types import WorkerType
 from tests.deploy.facts import (
     BEAT_PROBE,
-    EMBEDDING_WORKER_SECRETS,
     NAMESPACE,
     OPTIONAL_SECRETS,
     REQUIRED_SECRETS,
@@ -17,6 +16,7 @@ from tests.deploy.facts import (
     setting_of,
     settings_from,
     unknown_variables,
+    worker_secrets,
 )
 from tests.deploy.manifests import (
     Resource,
@@ -141,9 +141,7 @@ def _needed_secrets(process: str, environment: Mapping[str, str]) -> set[str]:
     needed = REQUIRED_SECRETS[process]
     if "CODEFORGE_REDIS_SENTINELS" in environment:
         needed = needed | SENTINEL_SECRETS
-    if process == "worker" and "CODEFORGE_EMBEDDINGS_BASE_URL" in environment:
-        needed = needed | EMBEDDING_WORKER_SECRETS
-    return needed
+    return needed | worker_secrets(environment) if process == "worker" else needed
 
 
 def settings(stack: Stack) -> Iterator[str]:

@@ -38,13 +38,13 @@ BREAKS = (
 API_MODULES = (
     "codeforge.__main__", "codeforge.health", "codeforge.cli.main", "codeforge.cli.doctor", "codeforge.api.server",
     "codeforge.processes.projector", "codeforge.processes.reaper", "codeforge.processes.flower",
-    "codeforge.wiring.api", "codeforge.wiring.projector", "codeforge.wiring.reaper", "codeforge.wiring.stores",
+    "codeforge.wiring.api", "codeforge.wiring.projector", "codeforge.wiring.reaper", "codeforge.wiring.vectors",
     "codeforge.wiring.embeddings",
     "codeforge.wiring.rebuilding", "codeforge.tracing.otlp",
     "celery.__main__", "flower.command", "flower.app", "flower.urls", "kombu.transport.redis",
 )  # fmt: skip
 WORKER_MODULES = (
-    "codeforge.health", "codeforge.wiring.worker", "codeforge.tracing.otlp",
+    "codeforge.health", "codeforge.wiring.worker", "codeforge.wiring.vectors", "codeforge.tracing.otlp",
     "workers.main", "workers.suspects", "workers.coding", "workers.analysis",
     "workers.debate", "workers.scrape", "celery.__main__", "celery.apps.worker", "celery.app.control",
     "kombu.transport.redis",

@@ -107,11 +107,22 @@ def test_every_documented_key_of_the_secret_is_used() -> None:
     assert documented_keys() - used == set()
 
 
-def test_workers_differ_by_their_type_alone() -> None:
+VECTOR_STORE_KEY = """\
+            # Earlier results are looked up before the work is done again.
+            - name: CODEFORGE_QDRANT_API_KEY
+              valueFrom:
+                secretKeyRef:
+                  name: codeforge-secrets
+                  key: QDRANT_API_KEY
+"""
+
+
+def test_workers_differ_by_their_type_and_what_analyses_look_into() -> None:
     for path in (BASE / "agent-worker-scrape").glob("*.yaml"):
         for worker_type in WorkerType:
             text = (BASE / f"agent-worker-{worker_type}" / path.name).read_text(encoding="utf-8")
-            assert text.replace(worker_type, "scrape") == path.read_text(encoding="utf-8")
+            assert (VECTOR_STORE_KEY in text) is (worker_type is WorkerType.ANALYSIS and path.name == "deployment.yaml")
+            assert text.replace(VECTOR_STORE_KEY, "").replace(worker_type, "scrape") == path.read_text(encoding="utf-8")
 
 
 def test_slots_of_all_pods_make_the_agents_that_are_promised() -> None:

@@ -19,7 +19,10 @@ def mixed(site_url: str) -> Iterator[dict[str, Any]]:
     """Of twenty tasks 17 are of the cheapest kind that calls a model, one each of the others."""
     coding = {"type": "coding", "input": {"prompt": QUESTION, "language": "python", "max_iterations": 1}}
     scrape = {"type": "scrape", "input": {"urls": [site_url]}}
-    analysis = {"type": "analysis", "input": {"question": QUESTION, "urls": [site_url], "search": "none"}}
+    analysis = {
+        "type": "analysis",
+        "input": {"question": QUESTION, "urls": [site_url], "search": "none", "reuse": False},
+    }
     debate = {"type": "debate", "input": {"question": QUESTION, "positions": ["yes", "no"], "rounds": 1}}
     return cycle([scrape, *[coding] * 6, analysis, *[coding] * 6, debate, *[coding] * 5])
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from codeforge.agent import ModelClient, ModelReply, ModelRequest, SearchReply
+from codeforge.agent import EarlierTask, ModelClient, ModelReply, ModelRequest, SearchReply
 from codeforge.errors import EmbeddingsUnavailable, FetchError, TaskError
 from codeforge.results import Page
 from codeforge.task import Task, TaskState
@@ -29,7 +29,8 @@ def page(url: str, markdown: str, title: str = "A page") -> Page:
 @dataclass
 class FakeContext:
     """Journals in memory. A model call goes to `client`, or takes the answer of the step's name in `answers` (a text,
-    or a function of the request); `pages` and `hits` are the web. Records what the agent did."""
+    or a function of the request); `pages` and `hits` are the web, `stored` earlier tasks by the keys that find them.
+    Records what the agent did."""
 
     answers: Mapping[str, str | Answer] = field(default_factory=dict)
     pages: Mapping[str, Page] = field(default_factory=dict)
@@ -44,6 +45,8 @@ class FakeContext:
     searches: list[tuple[str, str, int]] = field(default_factory=list)
     steps: dict[str, BaseModel] = field(default_factory=dict)
     cancelled: bool = False
+    stored: Mapping[str, EarlierTask] | TaskError = field(default_factory=dict)
+    looked_for: list[Sequence[str]] = field(default_factory=list)
 
     @property
     def task(self) -> Task:
@@ -95,6 +98,13 @@ class FakeContext:
         if self.vectors is None:
             raise EmbeddingsUnavailable("no embeddings are configured")
         return [self.vectors(text) for text in texts]
+
+    async def earlier(self, keys: Sequence[str]) -> list[EarlierTask]:
+        """What `stored` has under the keys, or the prepared error."""
+        self.looked_for.append(keys)
+        if isinstance(self.stored, TaskError):
+            raise self.stored
+        return [self.stored[key] for key in keys if key in self.stored]
 
     async def emit(self, kind: str, data: Mapping[str, Any]) -> None:
         """Records it."""

@@ -49,6 +49,22 @@ def test_what_has_not_happened_yet_is_a_zero_whose_increase_shows() -> None:
     assert outcomes == set(product(WorkerType, ("succeeded", "failed", "cancelled", "dead")))
 
 
+def test_what_was_reused_and_what_that_saved() -> None:
+    counters = {
+        "reused:analysis": 2.0,
+        "reuse_saved:tokens": 900.0,
+        "reuse_saved:fetches": 8.0,
+        "reuse_saved_usd": 0.25,
+    }
+    found = families(counters)
+    assert values(found["codeforge_results_reused"]) == {("analysis",): 2}
+    assert values(found["codeforge_reuse_saved"]) == {("tokens",): 900, ("fetches",): 8}
+    assert values(found["codeforge_reuse_saved_usd"]) == {(): 0.25}
+    assert {sample.labels["what"] for sample in families({})["codeforge_reuse_saved"].samples} == {
+        "fetches", "searches", "model_calls", "tokens",
+    }  # fmt: skip
+
+
 def test_name_of_a_model_may_hold_colons() -> None:
     found = families({
         "llm_requests:org/m:free:ok": 2, "llm_tokens:org/m:free:input": 10, "llm_cost:coding:org/m:free": 0.5,

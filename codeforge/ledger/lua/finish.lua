@@ -1,4 +1,5 @@
--- ARGV: id, fence, claim, outcome, result, error code, error message, error retryable, retry delay in ms, partitions.
+-- ARGV: id, fence, claim, outcome, result, error code, error message, error retryable, retry delay in ms, partitions,
+-- counters of a success and what is added to each ("name n name n").
 -- Answers the task's new state, or '' for a stale claim.
 local id, outcome, partitions = ARGV[1], ARGV[4], tonumber(ARGV[10])
 local key = task_key(id)
@@ -32,5 +33,8 @@ end
 
 count('attempts:' .. worker_type .. ':' .. outcome)
 if outcome == 'retry' then outcome = 'dead' end
+if outcome == 'succeeded' then
+  for name, n in string.gmatch(ARGV[11], '(%S+) (%S+)') do redis.call('HINCRBYFLOAT', 'cf:stats', name, n) end
+end
 terminate(id, outcome, now, partitions, ARGV[3], outcome == 'succeeded' and ARGV[5] or nil, row)
 return outcome

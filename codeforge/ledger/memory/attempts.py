@@ -116,6 +116,8 @@ class MemoryAttempts(MemoryPlaces):
         self.counters[f"attempts:{row.task.type}:{kind}"] += 1
         if kind == "succeeded":
             row.set(result=outcome.result, error=None)
+            for name, n in outcome.counts.items():
+                self.counters[name] += n
         self._terminate(row, TaskState(kind))
         return row.task.state
 

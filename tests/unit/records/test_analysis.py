@@ -1,8 +1,20 @@
 """An analysis in the stores."""
 
+from codeforge.equivalence import key_of
 from codeforge.identity import claim_id
+from codeforge.inputs import AnalysisInput
 from codeforge.records import records_of
-from codeforge.results import AnalysisResult, Claim, ScrapeResult, Source, SourcePassage, Span
+from codeforge.results import (
+    AnalysisResult,
+    Claim,
+    Notice,
+    Reused,
+    Saved,
+    ScrapeResult,
+    Source,
+    SourcePassage,
+    Span,
+)
 from codeforge.worker_types import WorkerType
 from tests.unit.records.samples import edges, finished, nodes, page
 
@@ -104,3 +116,28 @@ def test_a_source_is_the_document_that_a_scrape_stored_and_takes_nothing_from_it
 
     assert source.id == scraped.id
     assert source.props == {"tenant": "acme", "url": "https://b.example/"}
+
+
+def test_a_whole_result_is_found_by_what_it_answers_and_others_are_not() -> None:
+    def keys(result: AnalysisResult, input: bytes = QUESTION) -> list[str | None]:
+        records = records_of(finished(WorkerType.ANALYSIS, result, input=input), [])
+        return [text.payload(finished(WorkerType.ANALYSIS, None)).get("answers") for text in records.texts]
+
+    asked = AnalysisInput.model_validate_json(QUESTION)
+    first, *others = keys(RESULT)
+    assert first == key_of(asked)
+    assert set(others) == {None}
+    spoilt = RESULT.model_copy(update={"warnings": [Notice(code="budget_limited", message="")]})
+    assert set(keys(spoilt)) == {None}
+    assert set(keys(RESULT, b'{"question":"Why?","of_another_version":1}')) == {None}
+
+
+def test_a_result_that_was_taken_over_adds_nothing_but_whose_it_was() -> None:
+    taken = Reused(task_id="before", question="Why?", created_at="2023-11-14T22:13:20.123Z", age_s=1.0, saved=Saved())
+    task = finished(WorkerType.ANALYSIS, RESULT.model_copy(update={"reused": taken}), input=QUESTION)
+
+    records = records_of(task, [])
+
+    assert [(node.label, node.id) for node in records.graph.nodes] == [("Task", task.id), ("Task", "before")]
+    assert [(edge.type, edge.start[1], edge.end[1]) for edge in records.graph.edges] == [("REUSED", task.id, "before")]
+    assert records.texts == []
