@@ -57,11 +57,11 @@ def use_logging(configure: Callable[[], None]) -> None:
 
 def queues(served: Sequence[WorkerType]) -> tuple[Queue, ...]:
     """Three queues a type, all `high` ones first. The empty exchange delivers by the queue's name, without a binding
-    that could be missing."""
+    that could be missing; nothing is acknowledged, so nothing is kept until it is."""
     names = [queue_name(worker_type, priority) for priority in Priority for worker_type in served]
     direct = Exchange("", type="direct")  # type: ignore[no-untyped-call]  # kombu is typed in part
     return tuple(
-        Queue(name, direct, routing_key=name)  # type: ignore[no-untyped-call]  # kombu's types cover a part of it
+        Queue(name, direct, routing_key=name, no_ack=True)  # type: ignore[no-untyped-call]  # kombu's types cover a part of it
         for name in names
     )
 

@@ -1,13 +1,21 @@
 """Celery's consumer without the talk between workers, and with events that go out in groups."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celery.worker.consumer import Consumer
 
 EVENTS_PAUSE_S = 0.2
 """How long the events of tasks are gathered. They carry the times at which things happened."""
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Takes the place of an acknowledgement."""
+
+
+def _no_promise(*_: Any, **__: Any) -> Callable[..., None]:
+    return _nothing
 
 
 class QuietConsumer(Consumer):  # type: ignore[misc]  # celery ships no types
@@ -23,6 +31,11 @@ class QuietConsumer(Consumer):  # type: ignore[misc]  # celery ships no types
     def __init__(self, *args: Any, worker_options: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         options = {**(worker_options or {}), "without_gossip": True, "without_mingle": True}
         super().__init__(*args, worker_options=options, **kwargs)
+
+    def create_task_handler(self, promise: Callable[..., Any] = _no_promise) -> Callable[..., None]:
+        """Of acknowledgements Celery would make two promises a message; here a message is gone once it is taken."""
+        handler: Callable[..., None] = super().create_task_handler(promise)
+        return handler
 
     def on_send_event_buffered(self) -> None:
         """Has the buffered events sent soon; they go at once when there are 24 (Celery's limit)."""

@@ -6,8 +6,8 @@ from typing import Any
 from celery.app.events import Events
 from celery.events.dispatcher import EventDispatcher
 
-GROUP = 100
-"""Events of tasks that go out in one message. Celery's are groups of 24."""
+GROUP = 500
+"""Events of tasks that go out in one message at most. Celery's are groups of 24, and the worker waits for each."""
 
 _TASKS = "task.multi"
 

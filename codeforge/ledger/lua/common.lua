@@ -1,5 +1,5 @@
--- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, MAX_MODELS, MAX_MODEL_NAME, SUSPECT and ALONE (keys.py), CLAIMED (rows.py),
--- and appends the script's own text.
+-- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, MAX_MODELS, MAX_MODEL_NAME, SUSPECT and ALONE (keys.py),
+-- and CLAIMED (rows.py), and appends the script's own text.
 -- Client JSON is carried as text: cjson would turn [] into {}. It is used to escape single strings only.
 
 -- A run of a script is one instant: servers older than Redis 7.2 let TIME go on while a script runs.
