@@ -8,11 +8,11 @@ the name says otherwise.
 
 from codeforge.settings.admission import EVERY_TENANT
 from codeforge.settings.environment import process_environment, settings_environment
-from codeforge.settings.groups import WebSettings
 from codeforge.settings.loading import Settings, load_settings
 from codeforge.settings.misspelt import misspelt_names
 from codeforge.settings.names import BARE_NAMES, PREFIX, SECRETS_DIR
 from codeforge.settings.values import is_loopback
+from codeforge.settings.web import WebSettings
 
 __all__ = [
     "BARE_NAMES",

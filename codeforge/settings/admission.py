@@ -24,9 +24,13 @@ class AdmissionSettings(BaseSettings):
     """Caps, of which 0 or none is no cap, and each tenant's rate of submissions."""
 
     max_agents: int | None = Field(default=None, ge=1)
+    """Tasks that run at once in the whole deployment; unset, no cap."""
     tenant_max_running: TenantNumbers = {}
+    """Of each tenant: a number for all, `tenant:number` for one, comma-separated; 0 is no cap."""
     tenant_max_queued: TenantNumbers = {}
+    """The same, of tasks that wait."""
     rate_limit: str | None = Field(default=None, pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour|day)$")
+    """Submissions of each tenant, as `100/minute` (second, minute, hour, day); unset, no rate."""
 
     @field_validator("tenant_max_running", "tenant_max_queued", mode="before")
     @classmethod
@@ -50,6 +54,7 @@ class KeySettings(BaseSettings):
     """Who may use the front door."""
 
     api_keys: Annotated[dict[str, SecretStr], NoDecode] = {}
+    """`tenant:sha256hex` of each key, comma-separated; without any, only this machine is served."""
 
     @field_validator("api_keys", mode="before")
     @classmethod

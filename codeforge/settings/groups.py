@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import BaseSettings
 
 from codeforge.sentinel import (
     DEFAULT_MASTER,
@@ -15,13 +15,12 @@ from codeforge.sentinel import (
     with_sentinel_password,
 )
 from codeforge.settings.admission import KeySettings
-from codeforge.settings.values import host, is_loopback, is_network, split_commas
+from codeforge.settings.values import CommaList, host, is_loopback, split_commas
 from codeforge.worker_types import GENERAL, WorkerType
 
 OPENROUTER_BASE_URL = "https://openrouter.ai/api/v1"
 OPENROUTER_DEFAULT_MODEL = "openai/gpt-4o-mini"
 
-CommaList = Annotated[tuple[str, ...], NoDecode]
 Host = Annotated[str, AfterValidator(host)]
 
 
@@ -29,26 +28,47 @@ class LedgerSettings(BaseSettings):
     """Redis or Valkey: the broker and the ledger."""
 
     redis_url: SecretStr | None = None
+    """Redis or Valkey, `redis://`, `rediss://`, `unix://` or `sentinel://`. It wins over the names below."""
     redis_host: Host | None = None
+    """Its host, where no URL is given; 127.0.0.1 without either."""
     redis_port: int = Field(default=6379, ge=1, le=65_535)
-    redis_sentinels: CommaList = ()  # host:port of each; they win over `redis_host`
+    """Its port, for `REDIS_HOST`."""
+    redis_sentinels: CommaList = ()
+    """`host:port` of each Sentinel, comma-separated; they win over `REDIS_HOST`."""
     redis_master_name: str = Field(default=DEFAULT_MASTER, min_length=1)
-    redis_user: str | None = None  # this and the password are for the two ways above; a `redis_url` holds its own
+    """What the Sentinels call the server."""
+    redis_user: str | None = None
+    """For `REDIS_HOST` and `REDIS_SENTINELS`; a URL holds its own."""
     redis_password: SecretStr | None = None
-    redis_sentinel_password: SecretStr | None = None  # the Sentinels' own
-    redis_tls: bool = False  # of the data servers and the Sentinels; a `redis_url` says it itself
-    redis_ca_file: str | None = None  # trusted instead of the system's certificates
-    redis_appendfsync: Literal["everysec", "always"] = "everysec"  # of the embedded server
-    submit_replicas: int = Field(default=0, ge=0, le=16)  # how many must have a task before it is accepted
+    """As `REDIS_USER`."""
+    redis_sentinel_password: SecretStr | None = None
+    """The Sentinels' own."""
+    redis_tls: bool = False
+    """Of the data servers and the Sentinels; a URL says it itself."""
+    redis_ca_file: str | None = None
+    """Trusted instead of the system's certificates."""
+    redis_appendfsync: Literal["everysec", "always"] = "everysec"
+    """How often the embedded server syncs its log."""
+    submit_replicas: int = Field(default=0, ge=0, le=16)
+    """How many replicas must have a task before it is accepted."""
     submit_wait_ms: int = Field(default=1_000, ge=1, le=5_000)
+    """How long a submission waits for them, in milliseconds."""
     lease_s: float = Field(default=15.0, ge=1, le=3_600)
-    retention_s: int = Field(default=7 * 86_400, ge=60)  # of an ended task, where its state has none of its own
+    """How long a worker that says nothing keeps its tasks, in seconds."""
+    retention_s: int = Field(default=7 * 86_400, ge=60)
+    """How long an ended task is kept, in seconds, where its state has no time of its own below."""
     retention_succeeded_s: int | None = Field(default=None, ge=60)
+    """The same, of succeeded tasks."""
     retention_failed_s: int | None = Field(default=None, ge=60)
+    """The same, of failed tasks."""
     retention_cancelled_s: int | None = Field(default=None, ge=60)
+    """The same, of cancelled tasks."""
     retention_dead_s: int | None = Field(default=None, ge=60)
+    """The same, of dead tasks."""
     outbox_partitions: int = Field(default=4, ge=1, le=64)
-    outbox_max_bytes: int = Field(default=512 * 1024 * 1024, ge=0)  # of unstored results; 0 is no limit
+    """Into how many parts the outbox is split, which projectors share. The same everywhere."""
+    outbox_max_bytes: int = Field(default=512 * 1024 * 1024, ge=0)
+    """Of results that no store has yet, from which on submissions are refused; 0 is no limit."""
 
     @property
     def redis_address(self) -> str:
@@ -96,10 +116,15 @@ class GraphSettings(BaseSettings):
     """Neo4j, or what speaks its protocol."""
 
     neo4j_uri: str | None = None
+    """Neo4j, or what speaks Bolt: `bolt://` or `neo4j://`. It wins over `NEO4J_HOST`."""
     neo4j_host: Host | None = None
+    """Its host, on port 7687; 127.0.0.1 without either."""
     neo4j_user: str = "neo4j"
+    """Who signs in."""
     neo4j_password: SecretStr | None = None
+    """Their password; none signs in without."""
     neo4j_database: str | None = None
+    """The database; the server's default where none is named."""
 
     @property
     def neo4j_address(self) -> str:
@@ -111,14 +136,23 @@ class VectorSettings(BaseSettings):
     """Qdrant and the embeddings that fill it."""
 
     qdrant_url: str | None = None
+    """Qdrant's REST API. It wins over `QDRANT_HOST`."""
     qdrant_host: Host | None = None
+    """Its host, on port 6333; 127.0.0.1 without either."""
     qdrant_api_key: SecretStr | None = None
+    """Qdrant's key."""
     qdrant_collection: str = Field(default="codeforge", pattern=r"^[\w-]{1,100}$")
-    qdrant_replicas: int = Field(default=1, ge=1, le=16)  # of each shard of a collection that is made now
+    """The collection; made where it is not there."""
+    qdrant_replicas: int = Field(default=1, ge=1, le=16)
+    """Of each shard of a collection that is made now."""
     embeddings_base_url: str | None = None
+    """An OpenAI-compatible embeddings service; without one, the built-in model, which the images leave out."""
     embeddings_api_key: SecretStr | None = None
+    """Its key."""
     embeddings_model: str | None = None
+    """Its model; needed with `EMBEDDINGS_BASE_URL`."""
     embeddings_dim: int = Field(default=256, ge=8, le=8_192)
+    """Numbers of a vector. Another collection is needed where it changes."""
 
     @property
     def qdrant_configured(self) -> bool:
@@ -135,11 +169,17 @@ class ModelSettings(BaseSettings):
     """The OpenAI-compatible model service."""
 
     openrouter_api_key: SecretStr | None = None
+    """OpenRouter's key, sent to OpenRouter only; enough for the agents that need a model."""
     llm_base_url: str | None = None
+    """Another OpenAI-compatible service instead."""
     llm_api_key: SecretStr | None = None
+    """The key that is sent with model calls, before OpenRouter's."""
     llm_model: str | None = None
+    """The model; unset, `openai/gpt-4o-mini` at OpenRouter, and the first of its list at another service."""
     llm_timeout_s: float = Field(default=300.0, gt=0, le=3_600)
+    """How long one model call may take, in seconds."""
     llm_max_connections: int = Field(default=500, ge=1, le=10_000)
+    """Model calls at once, of a worker process."""
 
     @property
     def model_configured(self) -> bool:
@@ -162,56 +202,19 @@ class ModelSettings(BaseSettings):
         return self.llm_model or (None if self.llm_base_url is not None else OPENROUTER_DEFAULT_MODEL)
 
 
-class WebSettings(BaseSettings):
-    """Outgoing requests on a client's behalf."""
-
-    allow_private_hosts: CommaList = ()
-    tavily_api_key: SecretStr | None = None
-    tavily_base_url: str = "https://api.tavily.com"
-    exa_api_key: SecretStr | None = None
-    exa_base_url: str = "https://api.exa.ai"
-    zenrows_api_key: SecretStr | None = None
-    zenrows_base_url: str = "https://api.zenrows.com"
-    zenrows_wait_ms: int = Field(default=2_000, ge=0, le=30_000)  # for a page's scripts, after it loaded
-    zenrows_premium_proxy: bool = False  # for every page; challenges are met with it anyway
-    zenrows_proxy_country: str | None = Field(default=None, pattern=r"^[a-z]{2}$")
-    zenrows_block_resources: str = Field(default="image,media,font", pattern=r"^[a-z,]*$")
-    zenrows_concurrency: int = Field(default=5, ge=1, le=1_000)  # of a worker process; the plan's, divided by those
-    rendered_pages_per_task: int = Field(default=50, ge=0, le=10_000)  # 0 renders nothing
-    # What servers see. Its beginning, up to the first slash, is the name that robots.txt calls this service by.
-    user_agent: str | None = Field(default=None, max_length=200, pattern=r"^[A-Za-z_-]+(/[!-~]+)?( [ -~]*)?$")
-    robots_txt: bool = True  # whether sites' robots.txt is asked for and kept to
-    robots_age_s: float = Field(default=3_600.0, ge=0, le=86_400)
-    # Requests to a host at once, all workers; 0: any number. Unset it is 8, but for loopback addresses.
-    host_concurrency: int | None = Field(default=None, ge=0, le=1_000)
-    host_rate: float = Field(default=0.0, ge=0, le=10_000)  # requests to a host a second, all workers; 0: no rate
-    host_burst: int = Field(default=10, ge=1, le=10_000)  # of them the first, with no distance between them
-    host_wait_s: float = Field(default=3_600.0, ge=0, le=3_600)  # how long a page waits for its host's turn
-    page_cache_max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)  # in Redis; 0 shares no pages
-    page_cache_age_s: float = Field(default=2.0, ge=0, le=86_400)  # a copy so young serves any task of its tenant
-
-    @field_validator("allow_private_hosts", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return split_commas(value)
-
-    @field_validator("allow_private_hosts")
-    @classmethod
-    def _hosts_or_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for number, entry in enumerate(value, start=1):
-            if "/" in entry and not is_network(entry):
-                raise ValueError(f"entry {number} is no network")
-        return value
-
-
 class WorkerSettings(BaseSettings):
     """A worker process."""
 
     worker_type: str = "general"
+    """What a worker process runs: a type, or `general` for all."""
     max_concurrent_tasks: int = Field(default=100, ge=1, le=10_000)
+    """Agents at once, of a worker process."""
     worker_max_memory_mb: int | None = Field(default=None, ge=128)
+    """MiB that a worker process holds, from which on it drains and ends; unset, no limit."""
     drain_s: float = Field(default=25.0, ge=0, le=3_600)
-    reuse_age_s: float = Field(default=86_400.0, ge=0, le=30 * 86_400)  # of an analysis that answers another; 0: none
+    """How long a worker that is told to end lets its tasks go on, in seconds."""
+    reuse_age_s: float = Field(default=86_400.0, ge=0, le=30 * 86_400)
+    """How old an analysis may be, in seconds, that answers another of its tenant; 0 reuses none."""
 
     @field_validator("worker_type")
     @classmethod
@@ -226,7 +229,9 @@ class ApiSettings(KeySettings):
     """The front door."""
 
     api_host: str = "127.0.0.1"
+    """The address that the API listens on; another than loopback needs `API_KEYS`."""
     api_port: int = Field(default=8080, ge=0, le=65_535)
+    """Its port; 0 takes a free one."""
 
     @model_validator(mode="after")
     def _loopback_without_keys(self) -> Self:
@@ -239,52 +244,18 @@ class KubernetesSettings(BaseSettings):
     """What a process knows of the cluster that it runs on."""
 
     scalability_mode: Literal["embedded", "compose", "kubernetes"] = "embedded"
-    mark_busy_pods: bool = False  # the reaper's
-    pod_name: str | None = Field(default=None, max_length=253)  # None: the host's name, which is the pod's
+    """Where it runs. `MARK_BUSY_PODS` needs `kubernetes`."""
+    mark_busy_pods: bool = False
+    """Whether pods with tasks are marked, so that a scale-in takes idle ones first."""
+    pod_name: str | None = Field(default=None, max_length=253)
+    """This pod's; unset, the host's name, which is the same."""
     kubernetes_api_url: str = "https://kubernetes.default.svc"
+    """The cluster's API server."""
     kubernetes_account_dir: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    """Where the ServiceAccount's token and certificate are."""
 
     @model_validator(mode="after")
     def _pods_of_a_cluster(self) -> Self:
         if self.mark_busy_pods and self.scalability_mode != "kubernetes":
             raise ValueError("MARK_BUSY_PODS needs SCALABILITY_MODE=kubernetes")
         return self
-
-
-class TracingSettings(BaseSettings):
-    """Where traces go, if anywhere."""
-
-    otlp_endpoint: str | None = None  # the collector's base URL for OTLP/HTTP; none is no tracing
-    otlp_headers: SecretStr | None = None  # name=value, comma-separated
-    trace_sample_ratio: float = Field(default=1.0, ge=0, le=1)  # of the traces that begin here
-
-    @field_validator("otlp_headers")
-    @classmethod
-    def _names_and_values(cls, value: SecretStr | None) -> SecretStr | None:
-        for number, pair in enumerate(split_commas("" if value is None else value.get_secret_value()), start=1):
-            if not all(pair.partition("=")):
-                raise ValueError(f"expected name=value, which entry {number} is not")
-        return value
-
-    @property
-    def otlp_header_pairs(self) -> tuple[tuple[str, str], ...]:
-        """The headers for the collector; their values are secret."""
-        given = "" if self.otlp_headers is None else self.otlp_headers.get_secret_value()
-        pairs = (pair.partition("=") for pair in split_commas(given))
-        return tuple((name.strip(), value.strip()) for name, _, value in pairs)
-
-
-class FlowerSettings(BaseSettings):
-    """Flower, as `codeforge flower` starts it."""
-
-    flower_host: str = "127.0.0.1"
-    flower_port: int = Field(default=5555, ge=1, le=65_535)
-    flower_max_tasks: int = Field(default=10_000, ge=1)  # it keeps them in memory, some 6 kB each
-    flower_basic_auth: SecretStr | None = None  # user:password
-
-    @field_validator("flower_basic_auth")
-    @classmethod
-    def _user_and_password(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not all(value.get_secret_value().partition(":")):
-            raise ValueError("expected user:password")
-        return value

@@ -13,18 +13,17 @@ from codeforge.sentinel import is_sentinel, parse_sentinel
 from codeforge.settings.admission import AdmissionSettings
 from codeforge.settings.groups import (
     ApiSettings,
-    FlowerSettings,
     GraphSettings,
     KubernetesSettings,
     LedgerSettings,
     ModelSettings,
-    TracingSettings,
     VectorSettings,
-    WebSettings,
     WorkerSettings,
 )
 from codeforge.settings.names import PREFIX
+from codeforge.settings.operations import FlowerSettings, TracingSettings
 from codeforge.settings.sources import BareNames, SecretFiles
+from codeforge.settings.web import WebSettings
 
 HTTP_ADDRESSES = (
     "llm_base_url", "embeddings_base_url", "qdrant_url", "tavily_base_url", "exa_base_url", "zenrows_base_url",
@@ -53,10 +52,15 @@ class Settings(
     )
 
     phase: int = Field(default=1, ge=1, le=4)
+    """Named by the first interface, and checked (1 to 4); nothing depends on it yet."""
     federation_enabled: bool = False
-    health_file: Path | None = None  # a worker, projector or reaper touches it every few seconds while it works
+    """Named by the first interface, and checked; nothing depends on it yet."""
+    health_file: Path | None = None
+    """Touched every few seconds while the process works, for a probe to look at."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged, from this on."""
     log_format: Literal["json", "console"] = "json"
+    """One JSON object a line, or text for people."""
 
     @classmethod
     def settings_customise_sources(

@@ -2,7 +2,11 @@
 
 import re
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic_settings import NoDecode
+
+CommaList = Annotated[tuple[str, ...], NoDecode]
 
 _HOST = re.compile(r"[\w.-]{1,253}|\[[0-9a-fA-F:.]+\]")
 
