@@ -23,6 +23,8 @@ from codeforge.tracing import Attributes, Kind
 
 OPENROUTER_HOST = "openrouter.ai"
 PING_S = 10.0
+MAX_TOKENS, MAX_USD = 10**9, 10_000.0
+"""No call takes more."""
 
 
 class OpenAICompatibleClient:
@@ -197,14 +199,16 @@ def _text(choice: JsonObject) -> str:
 
 
 def _usage(parsed: JsonObject) -> tuple[int, int, float | None]:
-    """(input tokens, output tokens, USD or None). A service that does not count is counted as 0."""
+    """(input tokens, output tokens, USD or None). A service that does not count, or counts more than a call can take,
+    is counted as 0: what it says goes into sums that all calls share."""
     usage: Any = parsed.get("usage")
     if not isinstance(usage, dict):
         return 0, 0, None
-    spent = usage.get("cost")
-    reported = float(spent) if isinstance(spent, int | float) and not isinstance(spent, bool) and spent >= 0 else None
+    spent: Any = usage.get("cost")
+    known = isinstance(spent, int | float) and not isinstance(spent, bool) and 0 <= spent <= MAX_USD
+    reported = float(spent) if known else None
     return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), reported
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_TOKENS else 0

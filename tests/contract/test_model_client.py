@@ -261,9 +261,18 @@ def test_a_malformed_answer_is_bad_output(body: bytes) -> None:
     assert (error.code, error.retryable) == ("model_bad_output", False)
 
 
-def test_an_answer_without_usage_counts_nothing() -> None:
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        {"usage": {"prompt_tokens": -5, "completion_tokens": "7", "cost": -1}},
+        {"usage": {"prompt_tokens": 10**30, "completion_tokens": 10**30, "cost": 1e300}},
+    ],
+)
+def test_an_answer_without_usage_that_makes_sense_counts_nothing(usage: dict[str, Any]) -> None:
     with ModelServer() as server:
-        server.scripted = [Scripted(body={"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]})]
+        body = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]} | usage
+        server.scripted = [Scripted(body=body)]
         reply = use(server.url, call())
     assert (reply.text, reply.model, reply.input_tokens, reply.output_tokens, reply.usd) == ("hi", MODEL, 0, 0, 0.0)
 
