@@ -7,6 +7,7 @@ trafilatura, lxml and html-to-markdown are imported by the first page, so that n
 import hashlib
 import logging
 from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import islice
 from typing import Any, Final
 from urllib.parse import urldefrag, urljoin
@@ -27,6 +28,7 @@ MAX_FORMED_DEPTH: Final = 250
 """Pages with more, or deeper, give their plain text."""
 
 _LEFT_OUT: Final = dict.fromkeys(map(ord, "\t\n\r"))
+_SOME: Final = "-"  # any fragment
 _NOTHING: Final = "<html><body></body></html>"
 
 
@@ -80,31 +82,49 @@ def _parse(text: str) -> Any:
 
 def _absolute_links(tree: Any, url: str) -> list[str]:
     """All links, those outside of the main content too. The tree's become absolute as well, for the Markdown."""
-    base = next((_join(url, href) for href in tree.xpath("//base/@href")), None) or url
+    start = next((_Addresses(url).of(href) for href in tree.xpath("//base/@href")), None)
+    addresses = _Addresses(url if start is None else start[0])
     links: dict[str, None] = {}
     chars_left = MAX_LINKS_CHARS
     for anchor in tree.iter("a", "area"):
         href = anchor.get("href")
-        absolute = _join(base, href) if href is not None else None
-        if absolute is None:
+        found = addresses.of(href) if href is not None else None
+        if found is None:
             continue
+        absolute, link = found
         anchor.set("href", absolute)
-        link = urldefrag(absolute).url
         if link not in links and len(links) < MAX_LINKS and len(link) <= min(MAX_LINK_CHARS, chars_left):
             links[link] = None
             chars_left -= len(link)
     return list(links)
 
 
-def _join(base: str, href: str) -> str | None:
-    """The absolute URL, or None for what does not lead to a page."""
-    try:
+class _Addresses:
+    """Absolute addresses, from one base. Pages lead many times to one address, and to many places in one: each is
+    joined once."""
+
+    def __init__(self, base: str) -> None:
+        self._joined = cache(partial(_joined, base))
+
+    def of(self, href: str) -> tuple[str, str] | None:
+        """The URL as it is and without its fragment, or None for what does not lead to a page."""
         # Browsers drop these inside of a URL (WHATWG URL, 4.4), and authors do break lines there.
-        joined = urljoin(base, href.strip().translate(_LEFT_OUT))
+        address, mark, fragment = href.strip().translate(_LEFT_OUT).partition("#")
+        found = self._joined(address, f"{mark}{_SOME if fragment else ''}")
+        return found and (found[0] + fragment, found[1])
+
+
+def _joined(base: str, address: str, end: str) -> tuple[str, str] | None:
+    """See `_Addresses.of`. `end` stands for the fragment; the first of the two ends where the fragment begins."""
+    try:
+        joined = urljoin(base, address + end)
     except ValueError:  # such as "http://[broken"
         return None
     scheme, mark, rest = joined.partition("://")
-    return f"{scheme.lower()}://{rest}" if mark and scheme.lower() in ("http", "https") and rest else None
+    if not mark or scheme.lower() not in ("http", "https") or not rest:
+        return None
+    absolute = f"{scheme.lower()}://{rest}"
+    return absolute.removesuffix(_SOME) if end.endswith(_SOME) else absolute, urldefrag(absolute).url
 
 
 def _markdown(tree: Any, url: str) -> str:
