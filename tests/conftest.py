@@ -5,11 +5,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.servers.valkey import ValkeyServer
 
 REDIS_SERVER = "CODEFORGE_TEST_REDIS_SERVER"
 """Environment: the path of another `redis-server`, which the ledger's contract runs on in place of Valkey."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_tracebacks() -> None:
+    """No process here sets up its logs, and without that structlog draws a traceback with all its variables, which
+    takes seconds of processor on a busy machine: leases of the ledger in memory end in that time."""
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.fixture(scope="session")

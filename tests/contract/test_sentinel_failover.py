@@ -29,15 +29,12 @@ from codeforge.wiring.ledger import redis_ledger
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
 from tests.servers.celery_worker import CeleryWorker, wait_until
-from tests.servers.replicated import ReplicatedValkey
+from tests.servers.replicated import SETTLED_S, ReplicatedValkey
 from tests.servers.site import Site
 
 pytestmark = pytest.mark.anyio
 
 T = TypeVar("T")
-
-BACK_S = 75.0
-"""A Sentinel that was kept from running for two seconds trusts nothing for thirty (its TILT mode)."""
 
 
 @pytest.fixture
@@ -48,7 +45,7 @@ def replicated(tmp_path: Path) -> Iterator[ReplicatedValkey]:
 
 async def in_time(call: Callable[[], Awaitable[T]]) -> T:
     """What the call answers once the ledger is back."""
-    async with asyncio.timeout(BACK_S):
+    async with asyncio.timeout(SETTLED_S):
         while True:
             try:
                 return await call()
@@ -98,7 +95,9 @@ async def test_a_demoted_master_that_lives_gets_no_more_writes(replicated: Repli
         former = replicated.master
         replicated.switch()
         with replicated.client(former) as client:
-            await asyncio.to_thread(wait_until, lambda: client.role()[0] == "slave", "the former master demoted")
+            await asyncio.to_thread(
+                wait_until, lambda: client.role()[0] == "slave", "the former master demoted", SETTLED_S
+            )
         task = new_task()
         await in_time(lambda: ledger.submit([task]))
         with replicated.client(replicated.master) as client:
@@ -141,8 +140,10 @@ def test_a_lease_is_kept_through_a_failover(replicated: ReplicatedValkey) -> Non
         replicated.wait_failover(former)
         at = time.monotonic()
         with replicated.client(replicated.master) as client:
-            wait_until(lambda: float(client.zscore("cf:lease", "w1") or 0) / 1000 > time.time(), "a new lease")
-        assert time.monotonic() - at < BACK_S
+            wait_until(
+                lambda: float(client.zscore("cf:lease", "w1") or 0) / 1000 > time.time(), "a new lease", SETTLED_S
+            )
+        assert time.monotonic() - at < SETTLED_S
         assert lease.holds
         assert not died.is_set()
     finally:
@@ -170,12 +171,12 @@ def reaper(url: str, directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
         yield process
     finally:
         process.kill()
-        process.wait(BACK_S)
+        process.wait(SETTLED_S)
 
 
 async def scraped(ledger: Ledger, task: NewTask) -> None:
     """Until the task has succeeded."""
-    async with asyncio.timeout(3 * BACK_S):
+    async with asyncio.timeout(3 * SETTLED_S):
         while (state := (await in_time(lambda: ledger.get("acme", task.id))).state) is not TaskState.SUCCEEDED:
             assert not state.terminal
             await asyncio.sleep(0.05)

@@ -156,9 +156,9 @@ def test_the_number_of_links_is_bounded() -> None:
     ids=["many links", "deep", "nested tables", "entities"],
 )
 def test_hostile_markup_is_done_with_in_time(body: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()  # other processes may have the machine meanwhile
     extract(body)
-    assert time.monotonic() - started < 15
+    assert time.process_time() - started < 15
 
 
 def test_plain_text_is_kept_and_a_heading_is_the_title() -> None:
