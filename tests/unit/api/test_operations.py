@@ -206,7 +206,7 @@ class Hanging(MemoryLedger):
 
 
 @pytest.fixture(params=["down", "hanging"])
-def outage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryLedger]:
+def outage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MemoryLedger:
     monkeypatch.setattr("codeforge.api.operations.SNAPSHOT_TIMEOUT_S", 0.01)
     ledger = Hanging() if request.param == "hanging" else MemoryLedger()
     ledger.down = request.param == "down"

@@ -40,9 +40,9 @@ class Flaky(MemoryLedger):
         await self._weather()
         return await super().finish(claim, outcome)
 
-    async def hand_back(self, claim: Claim) -> None:
+    async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:
         await self._weather()
-        await super().hand_back(claim)
+        await super().hand_back(claim, crashed=crashed)
 
     async def record_step(self, *args: Any) -> None:
         await self._weather()
