@@ -132,8 +132,8 @@ class Saved(Work):
 
 
 class Reused(ResultModel):
-    """Whose result this is. `question` is as it was asked then, `created_at` when (RFC 3339, UTC), `age_s` how long ago
-    in seconds: no source was read before."""
+    """Whose result this is. `question` is as it was asked then, `created_at` when (RFC 3339, UTC), and `age_s` how long
+    ago, in seconds."""
 
     task_id: str
     question: str

@@ -76,6 +76,18 @@ MONEY = Dashboard(
             "Outcomes other than ok are codes of errors.",
         ),
         Panel("Calls repeated by type", "short", [(newest(REPEATED, "type"), "{{type}}")], "So far."),
+        Panel(
+            "USD saved by reuse",
+            "currencyUSD",
+            [(newest("codeforge_reuse_saved_usd_total"), "USD")],
+            "What the earlier results that were given again had spent on models, so far.",
+        ),
+        Panel(
+            "Work saved by reuse",
+            "short",
+            [(newest("codeforge_reuse_saved_total", "what"), "{{what}}")],
+            "What was not done again, so far.",
+        ),
     ),
 )
 
