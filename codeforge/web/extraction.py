@@ -70,8 +70,9 @@ def content_hash(markdown: str) -> str:
 def _parse(text: str) -> Any:
     from lxml import etree, html
 
-    # As bytes, because lxml refuses text that declares an encoding; without a network and without huge trees.
-    parser = html.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
+    # As bytes, because lxml refuses text that declares an encoding; without a network. Pages have a cap of their own;
+    # without `huge_tree`, all that follows the 256th open element (authors do forget to close theirs) would be lost.
+    parser = html.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     # lxml.html's own asks Python for the class of every element that is looked at, for the sake of forms.
     parser.set_element_class_lookup(etree.ElementDefaultClassLookup(element=html.HtmlElement))
     try:

@@ -137,7 +137,7 @@ def _text(element: Any) -> str:
 def _parse(text: str) -> Any:
     from lxml import etree, html
 
-    parser = html.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
+    parser = html.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     try:
         return html.document_fromstring(text.encode(errors="replace"), parser=parser)
     except (etree.LxmlError, ValueError):

@@ -161,6 +161,13 @@ def test_hostile_markup_is_done_with_in_time(body: str) -> None:
     assert time.process_time() - started < 15
 
 
+@pytest.mark.parametrize("elements", ["<div>", "<font><b>"])
+def test_what_follows_many_open_elements_is_read(elements: str) -> None:
+    found = extract(elements * 400 + "<p>Down <a href='/below'>here</a>.</p>")
+    assert found.markdown == "Down here."
+    assert found.links == ["https://example.org/below"]
+
+
 def test_plain_text_is_kept_and_a_heading_is_the_title() -> None:
     assert extract_text("  # Note #\n\nText\n").markdown == "# Note #\n\nText"
     assert extract_text("# Note\n\nText").title == "Note"
