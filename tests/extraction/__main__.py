@@ -9,6 +9,7 @@ import trafilatura
 from codeforge.web.extraction import extract_html
 from tests.extraction.labels import Labelled, labelled_pages
 from tests.extraction.measures import Quality, average, quality
+from tests.extraction.metadata import PAGES, Described, ours, theirs
 
 REPORT = Path(__file__).parents[2] / "docs" / "extraction.md"
 URL = "https://example.org/page"
@@ -58,12 +59,36 @@ def _row(name: str, one: Quality) -> str:
     return f"| {name} | {' | '.join('' if share is None else f'{share:.3f}' for share in shares)} |\n"
 
 
+METADATA = """
+## Title, author, date
+
+{count} pages, `tests/extraction/metadata.py`, in the forms that the web has: right, or what was found instead.
+Languages are not compared: trafilatura only guesses them, with a further package. A date in the address alone, or in
+running text, is not looked for here; trafilatura does.
+
+| page | CodeForge | trafilatura |
+|---|---|---|
+"""
+
+
+def _told(page: Described, found: tuple[str, str, str]) -> str:
+    kinds = zip(("title", "author", "date"), found, page.labels, strict=True)
+    return "; ".join(f"{kind}: {got or 'none'}" for kind, got, label in kinds if got != label) or "right"
+
+
+def described() -> str:
+    """The part on metadata."""
+    rows = [f"| {page.name} | {_told(page, ours(page))} | {_told(page, theirs(page))} |\n" for page in PAGES]
+    return METADATA.format(count=len(PAGES)) + "".join(rows)
+
+
 def report(results: dict[str, dict[str, Quality]]) -> str:
     """The page."""
     head = "| {} | precision | recall | F1 | code | tables | cells | lists |\n|---|---|---|---|---|---|---|---|\n"
     parts = [INTRODUCTION.format(version=version("trafilatura"), count=len(results[OURS]))]
     parts += ["\n## All pages\n\n", head.format("extractor")]
     parts += [_row(name, average(list(pages.values()))) for name, pages in results.items()]
+    parts += [described()]
     for name, pages in results.items():
         parts += [f"\n## {name}, page by page\n\n", head.format("page")]
         parts += [_row(page, one) for page, one in pages.items()]
