@@ -4,8 +4,9 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from codeforge.agent import Agent
 from codeforge.background import keep_healthy
@@ -69,18 +70,16 @@ class WorkerRuntime:
         self._close = close
         self._on_death = on_death
         self._health_file = health_file
-        self._health: asyncio.Task[None] | None = None
         self._spare_ledger = spare_ledger
         self._stuck_after_s = stuck_after_s
         self._max_memory_mb = max_memory_mb
         self._strays_every_s = strays_every_s
-        self._strays: asyncio.Task[None] | None = None
-        self._memory: asyncio.Task[None] | None = None
         self._host = host or socket.gethostname()
         self._watchdog: LoopWatchdog | None = None
         self._claims: dict[str, Claim] = {}
         self._running: dict[str, AttemptControl] = {}
         self._attempts: set[asyncio.Task[TaskState | None]] = set()
+        self._background: list[asyncio.Task[None]] = []
         self._keeper: LeaseKeeper | None = None
         self._stopping = False
         self._drain_reason = StopReason.DRAIN
@@ -104,12 +103,11 @@ class WorkerRuntime:
             self._watchdog = LoopWatchdog(loop, self._stuck_after_s, self._rescue)
             self._watchdog.start()
         if self._max_memory_mb is not None:
-            self._memory = asyncio.create_task(self._watch_memory(self._max_memory_mb << 20))
+            self._beside("memory_watch", self._watch_memory(self._max_memory_mb << 20))
         watch = StrayWatch(self._ledger, self.worker_id, lambda: self._claims, self._strays_every_s)
-        self._strays = asyncio.create_task(watch.run())
-        self._strays.add_done_callback(self._strays_ended)
+        self._beside("stray_watch", watch.run())
         if self._health_file is not None:
-            self._health = asyncio.create_task(keep_healthy(self._health_file))
+            self._beside("health_file", keep_healthy(self._health_file))
         log.info("worker_started", worker=self.worker_id, types=[kind.value for kind in self._agents], slots=slots)
 
     async def run(self, task_id: str) -> TaskState | None:
@@ -174,9 +172,15 @@ class WorkerRuntime:
                 return
             await asyncio.sleep(MEMORY_POLL_S)
 
-    def _strays_ended(self, watch: "asyncio.Task[None]") -> None:
-        if not watch.cancelled() and (error := watch.exception()):
-            log.critical("stray_watch_died", exc_info=error)
+    def _beside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        self._background.append(task)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """A worker that lost a part of itself looks well and is not: it drains and ends."""
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("task_died", task=task.get_name(), exc_info=error)
             self._on_death()
 
     def _cancel(self, attempts: Sequence[str]) -> None:
@@ -209,9 +213,8 @@ class WorkerRuntime:
         """Ends the lease and closes the clients."""
         if self._watchdog is not None:
             self._watchdog.stop()
-        for background in (self._health, self._memory, self._strays):
-            if background is not None:
-                background.cancel()
+        for task in self._background:
+            task.cancel()
         if self._keeper is not None:
             await asyncio.to_thread(self._keeper.stop)
         try:

@@ -269,6 +269,27 @@ async def test_health_file_is_touched_while_it_works(tmp_path: Path) -> None:
     await runtime.stop()
 
 
+@pytest.mark.parametrize(
+    ("lost", "options"),
+    [("health_file", {"health_file": Path("/no/such/folder/health")}), ("memory_watch", {"max_memory_mb": 1})],
+)
+async def test_worker_that_lost_what_runs_beside_its_tasks_says_so_and_asks_to_drain(
+    lost: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> int:
+        raise OSError("no such process")
+
+    monkeypatch.setattr("codeforge.execution.runtime.resident_bytes", broken)
+    asked = asyncio.Event()
+    runtime = Worker().made(on_death=asked.set, **options)
+    with capture_logs() as logs:
+        await runtime.start(1)
+        async with asyncio.timeout(10):
+            await asked.wait()
+    await runtime.stop()
+    assert [entry["task"] for entry in logs if entry["event"] == "task_died"] == [lost]
+
+
 async def test_worker_without_a_renewed_lease_claims_nothing(worker: Worker) -> None:
     worker.clock[0] = 9.0  # the margin is a tenth
     task = new_task(input=INPUT)
