@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-SYNC_PERIOD_S = 15.0
 TOLERANCE = 0.1
 CPU_INITIALIZATION_S = 300.0
 INITIAL_READINESS_S = 30.0
-"""Defaults of kube-controller-manager: `--horizontal-pod-autoscaler-sync-period`, `-tolerance`,
-`-cpu-initialization-period` and `-initial-readiness-delay`."""
+"""Defaults of kube-controller-manager: `--horizontal-pod-autoscaler-tolerance`, `-cpu-initialization-period` and
+`-initial-readiness-delay`."""
 
 
 class Phase(StrEnum):

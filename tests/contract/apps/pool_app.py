@@ -22,7 +22,6 @@ from codeforge.task import TaskState
 from codeforge.worker_types import served_types
 
 NO_START = "no-start"
-HANDED_BACK_FILE = "handed-back"
 
 
 class ScriptedRuntime:

@@ -25,7 +25,6 @@ SAMPLES = [
     finished(WorkerType.DEBATE, test_debate.RESULT, input=test_debate.QUESTION),
     finished(WorkerType.CODING, test_coding.coded({"a.py": "1"}, diff="+1"), input=test_coding.PROMPT),
 ]
-UNREADABLE = [b"", b"not json", b"[]", b'{"unknown":1}', b'"\\ud800"', b"\xff\xfe", b"[" * 100_000]
 CALLS = [ModelCall("plan", "m", 10, 20, 0.5, 1_200), ModelCall("write", "m", 1, 2, 0.25, 300)]
 
 
