@@ -176,7 +176,7 @@ class Downloader:
                 return Arrived(_downloaded(answer, hop, trip), str(hop), answer.headers)
             if trip.slot is not None:
                 trip.slot.release()
-            hop = self._checked(_target(hop, answer, trip.url), "the page redirects to an address that", trip.url)
+            hop = self._checked(_target(hop, answer, trip.url), "the page's redirect", trip.url)
             if str(hop) in trip.passed:  # no cookies are kept, so that it would go on like this
                 raise FetchError("the page redirects in a circle", code="redirect_loop", url=trip.url)
             trip.passed.add(str(hop))

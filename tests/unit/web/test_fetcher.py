@@ -132,6 +132,11 @@ def test_failures_have_their_code(site: Site, path: str, code: str, retryable: b
     assert (error.code, error.retryable) == (code, retryable)
 
 
+def test_a_redirect_that_is_refused_says_where_it_leads(site: Site) -> None:
+    message = "the page's redirect names an address that is private (10.0.0.1)"
+    assert failure(site.url("/to-private")).message == message
+
+
 def test_status_messages_tell_status_and_wait(site: Site) -> None:
     assert failure(site.url("/missing")).message == "the server answered 404 Not Found"
     assert failure(site.url("/busy")).message == "the server answered 429 Too Many Requests and asks to wait for 7 s"
