@@ -12,6 +12,7 @@ from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.suspects import AT_ONCE, SuspectRunner, read_order, run_order, stop_order
 from codeforge.ledger.keys import ALONE, COMPANY, SUSPECT
 from codeforge.task import Task, TaskState
+from tests.servers.celery_worker import wait_until
 from tests.unit.execution.bench import Bench, held_lease
 
 pytestmark = pytest.mark.anyio
@@ -31,14 +32,6 @@ for line in sys.stdin:
 DIES_WITH = TAKES + "raise SystemExit(3)"
 ANSWERS_ONE_AND_DIES = TAKES + "print(taken[0], flush=True); import os; os.kill(os.getpid(), 9)"
 ANSWERS_ALL = TAKES + "print(*taken, sep=chr(10), flush=True); sys.stdin.read()"
-
-
-def wait_for(path: Path) -> None:
-    """Another process makes the file."""
-    deadline = time.monotonic() + 20
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 class Child:
@@ -69,7 +62,7 @@ class Child:
 
     async def stopped(self, reason: StopReason, started: Path) -> Task:
         run = asyncio.create_task(self.run())
-        await asyncio.to_thread(wait_for, started)
+        await asyncio.to_thread(wait_until, started.exists, "a child that has begun")
         self.stop(reason)
         return await run
 
