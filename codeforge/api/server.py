@@ -26,9 +26,11 @@ def serve(settings: Settings) -> None:
     configure_logs(settings, "api")
     configure_tracing(settings, "api")
     require_noeviction(settings.redis_address)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
-    end_tracing()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    finally:
+        end_tracing()
 
 
 async def _serve(settings: Settings) -> None:

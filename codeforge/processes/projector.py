@@ -32,5 +32,7 @@ def serve(settings: Settings) -> None:
             await background.run(loop.turn)
             await loop.release()
 
-    asyncio.run(main())
-    end_tracing()
+    try:
+        asyncio.run(main())
+    finally:
+        end_tracing()
