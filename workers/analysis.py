@@ -8,7 +8,7 @@ from codeforge.agent import AgentContext, Message
 from codeforge.identity import claim_id
 from codeforge.inputs import AnalysisInput
 from codeforge.llm.structured import Line, Paragraph, ask
-from codeforge.results import AnalysisResult, Claim, Source, SourcePassage, Span, Work
+from codeforge.results import AnalysisResult, Claim, Source, SourcePassage, Span
 from codeforge.worker_types import WorkerType
 from workers.passages import Passage
 from workers.purse import BudgetSpent, Purse
@@ -75,7 +75,7 @@ class AnalysisAgent:
             questions=material.questions,
             failed=material.failed,
             warnings=list(material.warnings.values()),
-            work=Work(fetches=material.fetches, searches=material.searches, model_calls=purse.calls),
+            work=research.work,
         )
 
     async def _recall(self, task_id: str, purse: Purse, material: Material) -> tuple[str, list[Claim]]:

@@ -13,8 +13,9 @@ from codeforge.agent import AgentContext, Message, SearchHit, SearchReply
 from codeforge.errors import EmbeddingsUnavailable, FetchError, ModelError, RowRejected, TaskError
 from codeforge.inputs import AnalysisInput
 from codeforge.llm.structured import Line, ask
-from codeforge.results import FailedPage, Notice, Page
+from codeforge.results import FailedPage, Notice, Page, Work
 from codeforge.urls import canonical_url
+from workers.breadth import Breadth
 from workers.parallel import in_parallel
 from workers.passages import Passage, by_meaning, by_words, joined, pick, sample, split
 from workers.purse import BudgetSpent, Purse, size_of
@@ -71,33 +72,15 @@ class _Chosen(BaseModel):
     without_meaning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Breadth:
-    """How far a `depth` goes. `hits` are of one round, `chars` are those of all passages that are shown."""
-
-    rounds: int
-    questions: int
-    hits: int
-    chars: int
-
-    @classmethod
-    def of(cls, depth: int) -> "Breadth":
-        """Of a depth from 1 to 5."""
-        return cls(rounds=(depth + 2) // 2, questions=1 + depth, hits=4 * depth, chars=4_500 * depth)
-
-
 @dataclass
 class Material:
-    """What was found. Source n is `pages[n - 1]`; `questions` begin with the task's own. `fetches` and `searches` count
-    the pages and searches that were asked for."""
+    """What was found. Source n is `pages[n - 1]`; `questions` begin with the task's own."""
 
     questions: list[str]
     pages: list[Page] = field(default_factory=list)
     passages: list[Passage] = field(default_factory=list)
     failed: list[FailedPage] = field(default_factory=list)
     warnings: dict[str, Notice] = field(default_factory=dict)
-    fetches: int = 0
-    searches: int = 0
 
     @property
     def texts(self) -> dict[int, str]:
@@ -133,6 +116,12 @@ class Research:
     def stages(self) -> int:
         """For reports of progress: two a round."""
         return 2 * self._breadth.rounds
+
+    @property
+    def work(self) -> Work:
+        """What was asked for so far, by the purse too."""
+        searches = 0 if self._input.search == "none" else len(self._found.questions)
+        return Work(fetches=len(self._tried), searches=searches, model_calls=self._purse.calls)
 
     async def run(self) -> Material:
         """Raises TaskError when the search that was asked for by name is not configured, SearchError and ModelError
@@ -195,7 +184,6 @@ class Research:
         provider = self._input.search
         if provider == "none":
             return [], None
-        self._found.searches += len(questions)
         jobs = [partial(self._search, f"search:{turn}:{n}", text, provider) for n, text in enumerate(questions)]
         answers = await in_parallel(jobs, SEARCHES_AT_ONCE)
         failures = [answer for answer in answers if isinstance(answer, TaskError)]
@@ -230,7 +218,6 @@ class Research:
                 new.setdefault(canonical_url(url), url)
         self._tried.update(new)
         wanted = list(new.values())
-        self._found.fetches += len(wanted)
         outcomes = await in_parallel([partial(self._page, url) for url in wanted], FETCHES_AT_ONCE)
         pages = {url: page for url, page in zip(wanted, outcomes, strict=True) if isinstance(page, Page)}
         if outage is not None and not pages and not self._found.pages:
