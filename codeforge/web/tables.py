@@ -32,22 +32,8 @@ MIN_GUESSED: Final = 2
 
 NESTED_SHARE: Final = 0.5
 LONG_CHARS: Final = 400
-_LINES: Final = (
-    "p",
-    "div",
-    "section",
-    "article",
-    "blockquote",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "dt",
-    "dd",
-    "figure",
-)
+_HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
+_LINES: Final = ("p", "div", "section", "article", "blockquote", "dt", "dd", "figure", *_HEADINGS)
 _WRAPPERS: Final = ("ul", "ol", "dl", "pre", "button", "center", "figcaption", "details", "summary")
 _NUMBER: Final = re.compile(r"[^\w\s]{0,2}\s?\d[\d.,\s]*\W{0,2}\s?\w{0,3}")
 _ENDED: Final = re.compile(r"[.,;:!?\u3002\u3001]\s*$")
@@ -101,7 +87,7 @@ def _lays_out(table: Any, rows: list[Any]) -> bool:
     in paragraphs."""
     if all(len(_cells(row)) <= 1 for row in rows) or table.get("role") in ("presentation", "none"):
         return True
-    if any("\n" in _code_of(pre).strip() for pre in table.iter("pre")):
+    if any("\n" in pre.text_content().strip() for pre in table.iter("pre")):
         return True
     nested = [inner for inner in table.iterdescendants("table") if table_of(inner) is table]
     if is_headed(table):
@@ -109,12 +95,8 @@ def _lays_out(table: Any, rows: list[Any]) -> bool:
     return bool(nested) or any(_is_page(cell) for row in rows for cell in _cells(row))
 
 
-def _code_of(pre: Any) -> str:
-    return "".join(pre.itertext())
-
-
 def _is_page(cell: Any) -> bool:
-    if next(cell.iter("h1", "h2", "h3", "h4", "h5", "h6"), None) is not None:
+    if next(cell.iter(*_HEADINGS), None) is not None:
         return True
     return len(_text(cell)) > LONG_CHARS and len(list(cell.iter("p", "ul", "ol"))) > 1
 
@@ -287,9 +269,9 @@ def _rebuild(table: Any, titles: list[Any], header: list[Any], body: list[Row]) 
     rows = etree.SubElement(table, "tbody")
     seen: set[Any] = set()
     for row in body:
-        line = etree.SubElement(rows, "tr")
+        line, full = etree.SubElement(rows, "tr"), _is_full(row)
         for column, cell in enumerate(row):
-            again = (column and _is_full(row)) or (cell in seen and len(_text(cell)) > MAX_REPEATED_CHARS)
+            again = cell is None or (column and full) or (cell in seen and len(_text(cell)) > MAX_REPEATED_CHARS)
             line.append(_placed(None if again else cell, "td"))
             seen.add(cell)
 

@@ -91,6 +91,11 @@ def markdown(table: str) -> list[str]:
             ["| A | B |", "| all |  |", "| x | 1 |"],
             id="spans that are none",
         ),
+        pytest.param(
+            "<table><tr><th>A<th>B<tr><td>x<td rowspan=3>1<tr><tr></table>",
+            ["| A | B |", "| x | 1 |", "|  | 1 |", "|  | 1 |"],
+            id="rows with nothing of their own",
+        ),
         pytest.param("<table></table><table><tr></table><table><tr><td></table>", [], id="nothing in them"),
     ],
 )
