@@ -5,12 +5,16 @@ Labels and types cannot be parameters, so they are put into the text; they come 
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from codeforge.stores.graph_model import LABELS, Label
+from codeforge.stores.graph_parts import PartRows
 from codeforge.stores.graph_rows import EdgeRows, NodeRows, Row
 
 STATEMENT_ROWS = 500
-TRANSACTION_ROWS = 1_000
+TRANSACTION_ROWS = 4_000
+"""Enough for what a batch of the projector mostly comes to: a page that two transactions change is written twice."""
 
 Statement = tuple[str, Sequence[Row]]
 """Cypher text and its parameter `rows`."""
@@ -28,21 +32,30 @@ def constraint_statements() -> list[Statement]:
     ]
 
 
-def transactions_of(groups: Sequence[NodeRows] | Sequence[EdgeRows]) -> Iterator[list[Statement]]:
+def transactions_of(groups: Sequence[NodeRows | PartRows] | Sequence[EdgeRows]) -> Iterator[list[Statement]]:
     """Statements of at most STATEMENT_ROWS rows, in the groups' order, as transactions of at most TRANSACTION_ROWS."""
     transaction: list[Statement] = []
     size = 0
     for group in groups:
-        text = _node_text(group) if isinstance(group, NodeRows) else _edge_text(group)
         for start in range(0, len(group.rows), STATEMENT_ROWS):
             rows = group.rows[start : start + STATEMENT_ROWS]
             if size + len(rows) > TRANSACTION_ROWS:
                 yield transaction
                 transaction, size = [], 0
-            transaction.append((text, rows))
+            transaction.append(_statement(group, rows))
             size += len(rows)
     if transaction:
         yield transaction
+
+
+def _statement(group: NodeRows | PartRows | EdgeRows, rows: Sequence[Row]) -> Statement:
+    if isinstance(group, NodeRows):
+        return _node_text(group), rows
+    if isinstance(group, PartRows):
+        return _part_text(group), [
+            {"start": start, "parts": list(parts)} for start, parts in groupby(rows, key=itemgetter("start"))
+        ]
+    return _edge_text(group), rows
 
 
 def _node_text(group: NodeRows) -> str:
@@ -50,6 +63,15 @@ def _node_text(group: NodeRows) -> str:
     fence stays as it is: a writer that comes late must not overwrite a newer outcome."""
     fenced = FENCED if group.label == Label.TASK else ""
     return f"UNWIND $rows AS row MERGE (n:{group.label} {{id: row.id}}){fenced} SET n += row.props"
+
+
+def _part_text(group: PartRows) -> str:
+    """Each task is looked up once for all of its parts, which are merged like other nodes and edges."""
+    return (
+        f"UNWIND $rows AS row MATCH (a:{Label.TASK} {{id: row.start}}) UNWIND row.parts AS part "
+        f"MERGE (b:{group.label} {{id: part.id}}) SET b += part.props "
+        f"MERGE (a)-[r:{group.type}]->(b) SET r += part.edge"
+    )
 
 
 def _edge_text(group: EdgeRows) -> str:

@@ -41,6 +41,9 @@ class EdgeType(StrEnum):
     WEIGHS = "WEIGHS"  # Verdict -> Argument
 
 
+PART_EDGES = frozenset({EdgeType.CALLED, EdgeType.PRODUCED, EdgeType.CLAIMED, EdgeType.ARGUED, EdgeType.DECIDED})
+"""From a Task to what is part of it alone: nobody else's rows touch that node."""
+
 LABELS = tuple(label.value for label in Label)
 EDGE_TYPES = tuple(edge_type.value for edge_type in EdgeType)
 

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from codeforge.errors import CodeForgeError, GraphUnavailable, RowRejected, SettingsError
 from codeforge.stores.cypher import PING, Statement, constraint_statements, transactions_of
+from codeforge.stores.graph_parts import parts_apart
 from codeforge.stores.graph_reader import read_neighbourhood, read_tasks, read_trail
 from codeforge.stores.graph_rows import edge_rows, node_rows
 from codeforge.stores.ports import GraphBatch, Node
@@ -97,10 +98,10 @@ class Neo4jStore:
             await self._transact(_running([statement]))
 
     async def write(self, batch: GraphBatch) -> None:
-        """Checks all rows, then writes nodes, then edges, which only one writer of this store does at a time:
-        two that touch the same nodes in different orders would deadlock. Edges whose ends are not both there are
-        left out. Raises RowRejected and GraphUnavailable."""
-        nodes, edges = node_rows(batch.nodes), edge_rows(batch.edges)
+        """Checks all rows, then writes nodes, those that are parts of a task with the edge to them, then the other
+        edges, which only one writer of this store does at a time: two that touch the same nodes in different orders
+        would deadlock. Edges whose ends are not both there are left out. Raises RowRejected and GraphUnavailable."""
+        nodes, edges = parts_apart(node_rows(batch.nodes), edge_rows(batch.edges))
         for statements in transactions_of(nodes):
             await self._transact(_running(statements))
         if edges:

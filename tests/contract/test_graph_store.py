@@ -119,6 +119,23 @@ async def test_an_edge_written_twice_is_one_with_the_later_properties(graph_engi
     assert await graph_engine.count_edges("FETCHED", key) == 1
 
 
+async def test_a_part_written_twice_is_one_with_the_later_properties(graph_engine: GraphEngine, key: str) -> None:
+    """Also where a later batch comes without its task."""
+    task, calls = ("Task", f"{key}t"), [("ModelCall", f"{key}{number}") for number in range(3)]
+    async with opened(graph_engine) as store:
+        for turn in (1, 2):
+            edges = [Edge("CALLED", task, call, {"turn": turn}) for call in calls]
+            await store.write(GraphBatch([node(task), *(node(call, turn=turn) for call in calls)], edges))
+        await store.write(GraphBatch([node(calls[0], turn=3)], [Edge("CALLED", task, calls[0], {"turn": 3})]))
+        found = await read(store, task[1])
+    assert {each.id: each.props["turn"] for each in found.nodes if each.id != task[1]} == {
+        calls[0][1]: 3, calls[1][1]: 2, calls[2][1]: 2
+    }  # fmt: skip
+    assert {each.end[1]: each.props["turn"] for each in found.edges} == {calls[0][1]: 3, calls[1][1]: 2, calls[2][1]: 2}
+    assert await graph_engine.count_nodes("ModelCall", key) == 3
+    assert await graph_engine.count_edges("CALLED", key) == 3
+
+
 async def test_an_edge_without_both_ends_is_left_out(graph_engine: GraphEngine, key: str) -> None:
     task, document, missing = ("Task", f"{key}t"), ("Document", f"{key}d"), ("Document", f"{key}missing")
     edges = [Edge("FETCHED", task, document), Edge("FETCHED", task, missing), Edge("LINKS_TO", missing, document)]
