@@ -23,7 +23,7 @@ from codeforge.errors import CodeForgeError, GraphUnavailable, RowRejected, Sett
 from codeforge.stores.cypher import PING, Statement, constraint_statements, transactions_of
 from codeforge.stores.graph_parts import parts_apart
 from codeforge.stores.graph_reader import read_neighbourhood, read_tasks, read_trail
-from codeforge.stores.graph_rows import edge_rows, node_rows
+from codeforge.stores.graph_rows import Row, edge_rows, node_rows
 from codeforge.stores.ports import GraphBatch, Node
 
 _T = TypeVar("_T")
@@ -198,10 +198,18 @@ def _check_address(uri: str) -> None:
         raise SettingsError(_ADDRESS)
 
 
+class _Rows(list[Row]):
+    """Rows that the driver need not spell out: it makes a text of all parameters for its debug log, kept or not, which
+    took twice as long as to encode them."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} rows>"
+
+
 def _running(statements: Sequence[Statement]) -> _Work[None]:
     async def run(transaction: AsyncManagedTransaction) -> None:
         for text, rows in statements:
-            await (await transaction.run(text, rows=rows)).consume()
+            await (await transaction.run(text, rows=_Rows(rows))).consume()
 
     return run
 

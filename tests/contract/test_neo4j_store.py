@@ -1,6 +1,7 @@
 """What the adapter for Bolt servers makes of a server's refusals, beyond the port's contract."""
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -40,6 +41,18 @@ async def test_rows_that_the_server_will_never_take_are_rejected(bolt_engine: Bo
             await store.write(GraphBatch(nodes[1:], []))
     assert key not in str(refusal.value)
     assert await bolt_engine.count_nodes("Artifact", key) == 1
+
+
+@pytest.mark.anyio
+async def test_the_driver_s_debug_log_holds_no_rows(bolt_engine: BoltEngine, caplog: pytest.LogCaptureFixture) -> None:
+    """The driver spells out all parameters for it, which costs more than to encode them."""
+    node = Node("Task", uuid4().hex, {"tenant": "acme", "input": "what a client wrote"})
+    async with opened(bolt_engine) as store:
+        with caplog.at_level(logging.DEBUG, "neo4j"):
+            await store.write(GraphBatch([node], []))
+    assert "MERGE (n:Task" in caplog.text
+    assert "<1 rows>" in caplog.text
+    assert "what a client wrote" not in caplog.text
 
 
 @pytest.mark.anyio
