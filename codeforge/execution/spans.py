@@ -7,7 +7,7 @@ Names and attributes: OpenTelemetry's semantic conventions for generative AI age
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from codeforge import tracing
 from codeforge.ledger.port import ClaimedTask, Outcome
@@ -36,10 +36,8 @@ def attempt_span(claimed: ClaimedTask) -> Iterator[Span]:
         "codeforge.task.fence": task.fence,
         "codeforge.worker": claimed.claim.worker,
     }
-    with (
-        bound_contextvars(**own),
-        tracing.span(f"invoke_agent {task.type}", attributes=agent, parent=task.trace) as span,
-    ):
+    bind_contextvars(**own)  # an attempt has an asyncio task of its own, with whose context this ends
+    with tracing.span(f"invoke_agent {task.type}", attributes=agent, parent=task.trace) as span:
         yield span
 
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -84,12 +84,11 @@ class SuspectRunner:
         self._groups: dict[int, Group] = {}
 
     @property
-    def room(self) -> Sequence[int]:
+    def room(self) -> Collection[int]:
         """For suspects of how many crashes there is a place now."""
-        free = not self._slots.locked()
-        return [
-            crashes for crashes in COMPANY if free or (crashes in self._groups and self._groups[crashes].takes_more)
-        ]
+        if not self._slots.locked():
+            return COMPANY
+        return [crashes for crashes in COMPANY if crashes in self._groups and self._groups[crashes].takes_more]
 
     async def run(self, claimed: ClaimedTask, control: AttemptControl) -> None:
         """Runs to an outcome, as `AttemptRunner.run` does. Raises LedgerUnavailable when it could not be handed in."""
