@@ -34,6 +34,7 @@ NESTED_SHARE: Final = 0.5
 LONG_CHARS: Final = 400
 _HEADINGS: Final = ("h1", "h2", "h3", "h4", "h5", "h6")
 _LINES: Final = ("p", "div", "section", "article", "blockquote", "dt", "dd", "figure", *_HEADINGS)
+_AROUND: Final = ("table", "tr", "td", "th", "caption")
 _WRAPPERS: Final = ("ul", "ol", "dl", "pre", "button", "center", "figcaption", "details", "summary")
 _NUMBER: Final = re.compile(r"[^\w\s]{0,2}\s?\d[\d.,\s]*\W{0,2}\s?\w{0,3}")
 _ENDED: Final = re.compile(r"[.,;:!?\u3002\u3001]\s*$")
@@ -69,8 +70,8 @@ def table_of(part: Any) -> Any:
 
 
 def _own_rows(table: Any) -> list[Any]:
-    """Heads first and feet last, wherever they stand."""
-    rows = [row for row in table.iter("tr") if table_of(row) is table]
+    """Heads first and feet last, wherever they stand. Rows that are lost in a cell are text of it."""
+    rows = [row for row in table.iter("tr") if next(row.iterancestors(*_AROUND), None) is table]
     return sorted(rows, key=lambda row: {"thead": 0, "tfoot": 2}.get(row.getparent().tag, 1))
 
 
@@ -115,7 +116,7 @@ def _one_line(cell: Any) -> None:
         cell.text = next((name for name in named if name), cell.text)
     for block in list(cell.iter(*_LINES, "td", "th")):
         if block is not cell:
-            block.tail = f" {block.tail or ''}"
+            block.text, block.tail = f" {block.text or ''}", f" {block.tail or ''}"
             block.drop_tag()
     for block in reversed(list(cell.iter("li", "tr", "br"))):
         _part_from_next(block, apart=block.tag != "br" or cell.tag == "td")
@@ -137,6 +138,7 @@ def _part_from_next(block: Any, *, apart: bool) -> None:
         text = _text(block)
         own = block.getnext() is not None and block.getnext().tag == block.tag
     mark = "; " if apart and own and text.strip() and not _ENDED.search(text) else " "
+    block.text = f" {block.text or ''}"
     _without_end(block)
     block.tail = mark + following
 

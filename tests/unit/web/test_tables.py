@@ -92,6 +92,11 @@ def markdown(table: str) -> list[str]:
             id="spans that are none",
         ),
         pytest.param(
+            "<table><tr><th>A<th>B<tr><td>Text<p>and more</p>still<td>with<ul><li>one<li>two</ul></table>",
+            ["| A | B |", "| Text and more still | with one; two |"],
+            id="blocks that begin behind a text",
+        ),
+        pytest.param(
             "<table><tr><th>A<th>B<tr><td>x<td rowspan=3>1<tr><tr></table>",
             ["| A | B |", "| x | 1 |", "|  | 1 |", "|  | 1 |"],
             id="rows with nothing of their own",
@@ -101,6 +106,13 @@ def markdown(table: str) -> list[str]:
 )
 def test_a_table_becomes(table: str, lines: list[str]) -> None:
     assert markdown(table) == lines
+
+
+def test_a_row_that_is_lost_in_a_cell_is_text_of_it() -> None:
+    table = html.fragment_fromstring("<table><tr><th>A<th>B<tr><td>x<td>y<tr><td>1<td>2</table>", create_parent="div")
+    rows = list(table.iter("tr"))
+    rows[0][1].append(rows[1])
+    assert to_markdown(table).startswith("| A | B x y |")
 
 
 def test_a_span_goes_no_further_than_its_part_of_the_table() -> None:
