@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from codeforge.stores.graph_model import LABELS, Label
+from codeforge.stores.graph_model import LABELS, EdgeType, Label
 from codeforge.stores.graph_parts import PartRows
-from codeforge.stores.graph_rows import EdgeRows, NodeRows, Row
+from codeforge.stores.graph_rows import EdgeRows, NodeRows, Row, VersionRows
 
 STATEMENT_ROWS = 500
 TRANSACTION_ROWS = 4_000
@@ -32,7 +32,19 @@ def constraint_statements() -> list[Statement]:
     ]
 
 
-def transactions_of(groups: Sequence[NodeRows | PartRows] | Sequence[EdgeRows]) -> Iterator[list[Statement]]:
+VERSIONS = (
+    f"UNWIND $rows AS row MATCH (new:{Label.VERSION} {{id: row.end}}) "
+    f"MATCH (:{Label.DOCUMENT} {{id: row.start}})-[:{EdgeType.HAS_VERSION}]->(old:{Label.VERSION}) "
+    "WHERE old.seen_at < new.seen_at "
+    "WITH new, old ORDER BY old.seen_at DESC WITH new, collect(old)[0] AS before "
+    f"MERGE (new)-[:{EdgeType.FOLLOWS}]->(before)"
+)
+"""Of the texts that a page had before, the one that was seen last."""
+
+Groups = Sequence[NodeRows | PartRows] | Sequence[EdgeRows | VersionRows]
+
+
+def transactions_of(groups: Groups) -> Iterator[list[Statement]]:
     """Statements of at most STATEMENT_ROWS rows, in the groups' order, as transactions of at most TRANSACTION_ROWS."""
     transaction: list[Statement] = []
     size = 0
@@ -48,13 +60,15 @@ def transactions_of(groups: Sequence[NodeRows | PartRows] | Sequence[EdgeRows]) 
         yield transaction
 
 
-def _statement(group: NodeRows | PartRows | EdgeRows, rows: Sequence[Row]) -> Statement:
+def _statement(group: NodeRows | PartRows | EdgeRows | VersionRows, rows: Sequence[Row]) -> Statement:
     if isinstance(group, NodeRows):
         return _node_text(group), rows
     if isinstance(group, PartRows):
         return _part_text(group), [
             {"start": start, "parts": list(parts)} for start, parts in groupby(rows, key=itemgetter("start"))
         ]
+    if isinstance(group, VersionRows):
+        return VERSIONS, rows
     return _edge_text(group), rows
 
 

@@ -30,6 +30,7 @@ class EdgeType(StrEnum):
     REUSED = "REUSED"  # Task -> Task, whose result it gave as its own
     READ = "READ"  # Task -> Document, a source of an analysis
     HAS_VERSION = "HAS_VERSION"  # Document -> Version, each text that it was seen with
+    FOLLOWS = "FOLLOWS"  # Version -> Version, the text before it
     HAS_CHUNK = "HAS_CHUNK"  # Document -> Chunk
     LINKS_TO = "LINKS_TO"  # Document -> Document
     PRODUCED = "PRODUCED"  # Task -> Artifact

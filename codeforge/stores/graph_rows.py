@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from codeforge.errors import RowRejected
-from codeforge.stores.graph_model import EDGE_TYPES, LABELS
+from codeforge.stores.graph_model import EDGE_TYPES, LABELS, EdgeType
 from codeforge.stores.ports import Edge, Node, Scalar
 
 MAX_ID_BYTES = 2_048
@@ -39,6 +39,13 @@ class EdgeRows:
     type: str
     start_label: str
     end_label: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRows:
+    """Versions that are to follow the ones before them: rows of `start` (a Document's id) and `end` (the Version's)."""
+
     rows: Sequence[Row]
 
 
@@ -76,6 +83,11 @@ def edge_rows(edges: Sequence[Edge]) -> list[EdgeRows]:
         EdgeRows(*key, [{"start": start, "end": end, "props": p} for (start, end), p in sorted(groups[key].items())])
         for key in order
     ]
+
+
+def version_rows(edges: Sequence[EdgeRows]) -> list[VersionRows]:
+    """One group with the rows of all HAS_VERSION edges, or none."""
+    return [VersionRows(group.rows) for group in edges if group.type == EdgeType.HAS_VERSION]
 
 
 def _check_end(end: tuple[str, str]) -> None:

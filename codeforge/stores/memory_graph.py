@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from codeforge.errors import GraphUnavailable
-from codeforge.stores.graph_model import MAX_EDGES_PER_NODE, Label
-from codeforge.stores.graph_rows import edge_rows, node_rows
+from codeforge.stores.graph_model import MAX_EDGES_PER_NODE, EdgeType, Label
+from codeforge.stores.graph_rows import edge_rows, node_rows, version_rows
 from codeforge.stores.ports import Edge, GraphBatch, Node
 
 End = tuple[str, str]
@@ -38,6 +38,9 @@ class MemoryGraphStore:
                 start, end = (group.start_label, row["start"]), (group.end_label, row["end"])
                 if start in self.nodes and end in self.nodes:
                     _update(self.edges.setdefault((group.type, start, end), {}), row["props"])
+        for versions in version_rows(edges):
+            for row in versions.rows:
+                self._follow((Label.DOCUMENT.value, row["start"]), (Label.VERSION.value, row["end"]))
 
     async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None:
         """As the port has it; one step further than the task's own neighbours, except through other tasks."""
@@ -85,6 +88,14 @@ class MemoryGraphStore:
 
     async def close(self) -> None:
         """There is nothing to close."""
+
+    def _follow(self, document: End, version: End) -> None:
+        def seen_at(end: End) -> int:
+            return int(self.nodes.get(end, {}).get("seen_at") or 0)
+
+        versions = {b for kind, a, b in self.edges if (kind, a) == (EdgeType.HAS_VERSION, document)}
+        if older := [end for end in versions if 0 < seen_at(end) < seen_at(version)]:
+            self.edges.setdefault((EdgeType.FOLLOWS.value, version, max(older, key=seen_at)), {})
 
     def _check(self) -> None:
         if self.down:

@@ -23,7 +23,7 @@ from codeforge.errors import CodeForgeError, GraphUnavailable, RowRejected, Sett
 from codeforge.stores.cypher import PING, Statement, constraint_statements, transactions_of
 from codeforge.stores.graph_parts import parts_apart
 from codeforge.stores.graph_reader import read_neighbourhood, read_tasks, read_trail
-from codeforge.stores.graph_rows import Row, edge_rows, node_rows
+from codeforge.stores.graph_rows import EdgeRows, Row, VersionRows, edge_rows, node_rows, version_rows
 from codeforge.stores.ports import GraphBatch, Node
 
 _T = TypeVar("_T")
@@ -105,7 +105,8 @@ class Neo4jStore:
         for statements in transactions_of(nodes):
             await self._transact(_running(statements))
         if edges:
-            await self._write_edges(list(transactions_of(edges)))
+            groups: list[EdgeRows | VersionRows] = [*edges, *version_rows(edges)]
+            await self._write_edges(list(transactions_of(groups)))
 
     async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None:
         """As the port has it, read in one transaction. Raises GraphUnavailable."""

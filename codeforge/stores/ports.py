@@ -44,7 +44,8 @@ class GraphStore(Protocol):
         ...
 
     async def write(self, batch: GraphBatch) -> None:
-        """MERGEs the batch. A Task node that has a higher `fence` than the row keeps its properties. Raises RowRejected
+        """MERGEs the batch. A Task node that has a higher `fence` than the row keeps its properties. A Version that a
+        Document HAS FOLLOWS the one that was seen last before it (`seen_at`). Raises RowRejected
         when the server refuses the rows for what they are."""
         ...
 

@@ -329,6 +329,34 @@ async def test_a_bad_edge_is_refused_before_anything_is_written(graph_engine: Gr
     assert await graph_engine.count_nodes("Task", key) == 0
 
 
+async def test_a_version_follows_the_one_that_was_seen_last_before_it(graph_engine: GraphEngine, key: str) -> None:
+    task, page, other = ("Task", f"{key}t"), ("Document", f"{key}d"), ("Document", f"{key}e")
+    first, second, third, elsewhere = (("Version", f"{key}{name}") for name in ("1", "2", "3", "4"))
+
+    def seen(version: End, at: int | None, document: End = page) -> GraphBatch:
+        edges = [Edge("FETCHED", task, document), Edge("HAS_VERSION", document, version)]
+        return GraphBatch([node(task), node(document), node(version, seen_at=at)], edges)
+
+    async with opened(graph_engine) as store:
+        for batch in (
+            seen(elsewhere, 50, other),
+            seen(first, 100),
+            seen(third, 300),
+            seen(third, 400),
+            seen(second, 200),
+        ):
+            await store.write(batch)
+            await store.write(batch)
+        follows = {(a, b) for kind, a, b in triples(await read(store, task[1])) if kind == "FOLLOWS"}
+        assert follows == {(third, first), (second, first)}
+
+        await store.write(seen(third, 500))  # what came late is known by now
+        await store.write(seen(first, 600))  # the page is as it was in the beginning
+        await store.write(seen(("Version", f"{key}5"), None))  # nobody knows when
+        follows = {(a, b) for kind, a, b in triples(await read(store, task[1])) if kind == "FOLLOWS"}
+    assert follows == {(third, first), (second, first), (third, second), (first, third)}
+
+
 async def test_an_unreachable_server_is_said_so_in_time(graph_engine: GraphEngine, key: str) -> None:
     store = graph_engine.unreachable(timeout_s=1.0)
     task = GraphBatch([node(("Task", f"{key}t"))], [])
