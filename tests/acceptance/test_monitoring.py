@@ -68,7 +68,16 @@ def without_data(prometheus: Prometheus) -> list[PanelQuery]:
 
 @pytest.mark.usefixtures("ran")
 def test_no_panel_is_without_data(prometheus: Prometheus) -> None:
-    eventually(lambda: not without_data(prometheus), "data everywhere", 15)
+    found: list[PanelQuery] = []
+
+    def everywhere() -> bool:
+        found[:] = without_data(prometheus)
+        return not found
+
+    try:
+        eventually(everywhere, "data everywhere")
+    except AssertionError:
+        pytest.fail(f"without data: {found}")
 
 
 @pytest.mark.usefixtures("ran")
@@ -81,6 +90,6 @@ def test_the_stack_exports_every_metric_that_rules_and_dashboards_may_read(prome
 
 @pytest.mark.usefixtures("ran")
 def test_no_rule_fails_in_a_real_server(prometheus: Prometheus) -> None:
-    eventually(lambda: prometheus.query("codeforge:llm_budget_burn:rate6h"), "a recorded rule", 15)
+    eventually(lambda: prometheus.query("codeforge:llm_budget_burn:rate6h"), "a recorded rule")
     assert prometheus.broken_rules() == []
     assert prometheus.alerts() & {"CodeForgeTargetDown", "CodeForgeLedgerErrors", "CodeForgeNoWorker"} == set()

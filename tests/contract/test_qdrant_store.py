@@ -152,7 +152,7 @@ async def test_the_collection_is_as_the_searches_need_it(qdrant: QdrantVectors) 
     assert params["sparse_vectors"]["words"]["modifier"] == "idf"
     assert info["config"]["metadata"] == {"embeddings_model": "some/model"}
     assert {field: index["data_type"] for field, index in info["payload_schema"].items()} == dict.fromkeys(
-        ("tenant", "task_id", "type", "kind", "document"), "keyword"
+        ("tenant", "task_id", "type", "kind", "document", "answers"), "keyword"
     )
     assert info["payload_schema"]["tenant"]["params"]["is_tenant"] is True
 
