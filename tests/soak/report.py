@@ -60,7 +60,7 @@ def page(outcome: Outcome) -> str:
 
 def _lines(outcome: Outcome) -> Iterator[str]:
     load, equal = outcome.load, sum(each.equal for each in outcome.comparisons)
-    yield f"""{outcome.machine}; other work went on during the run.
+    yield f"""{outcome.machine}.
 
 ## What came of it
 - {_counts(load.accepted)}: {load.accepted.total()} tasks accepted in {outcome.minutes:g} minutes,
