@@ -64,7 +64,7 @@ class ProjectorLoop:
             return
         keeper = asyncio.create_task(self._keep_ownership())
         try:
-            await self.prepare()
+            await self._prepare()
             if entries := await self._read(partitions):
                 await self._drain(partitions, entries)
             else:
@@ -73,7 +73,8 @@ class ProjectorLoop:
             await self._ledger.add_counters({f"store_errors:{STORES[type(error)]}": 1})
             raise
         finally:
-            keeper.cancel()
+            if not keeper.cancel():
+                keeper.result()  # it never ends by itself: this is a bug, which ends the process
 
     async def _drain(self, partitions: Sequence[int], entries: Sequence[OutboxEntry]) -> None:
         """Writes batch after batch; the next one is read while the stores are at work."""
@@ -93,7 +94,7 @@ class ProjectorLoop:
     async def _read(self, partitions: Sequence[int], behind: Sequence[OutboxEntry] = ()) -> Sequence[OutboxEntry]:
         return await self._outbox.read(partitions, MAX_ENTRIES, MAX_BYTES, behind)
 
-    async def prepare(self) -> None:
+    async def _prepare(self) -> None:
         """Constraints and collection, once: before the first write (a MERGE without a constraint makes duplicates), and
         also where nothing was written yet, so that a search then finds nothing instead of failing. Raises
         GraphUnavailable and VectorsUnavailable, and SettingsError for a collection that is not meant."""

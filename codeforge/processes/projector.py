@@ -1,11 +1,9 @@
 """The projector as a process."""
 
 import asyncio
-import contextlib
 import gc
 
 from codeforge.background import Background
-from codeforge.errors import Unavailable
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.projector_loop import ProjectorLoop
@@ -15,7 +13,7 @@ from codeforge.wiring.projector import projector_parts
 
 
 def serve(settings: Settings) -> None:
-    """Projects until SIGTERM. Constraints and collection are made at start where the stores are there already."""
+    """Projects until SIGTERM."""
     configure_logs(settings, "projector")
     configure_tracing(settings, "projector")
     require_noeviction(settings.redis_address)
@@ -27,8 +25,6 @@ def serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             loop = ProjectorLoop(parts.outbox, parts.projector, parts.ledger, parts.graph, parts.vectors, background)
-            with contextlib.suppress(Unavailable):  # its turns try again, and say so
-                await loop.prepare()
             await background.run(loop.turn)
             await loop.release()
 

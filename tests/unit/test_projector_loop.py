@@ -157,6 +157,26 @@ async def test_partitions_are_shared_anew_when_the_turn_is_over(stage: Stage, mo
     assert stage.waiting == 3
 
 
+async def test_a_bug_in_keeping_the_ownership_ends_the_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    died = asyncio.Event()
+
+    async def renew(*_: object) -> None:
+        died.set()
+        raise RuntimeError("a bug")
+
+    async def embed(texts: Sequence[str]) -> list[list[float]]:
+        async with asyncio.timeout(5):
+            await died.wait()
+        return await HashEmbedder(16).embed(texts)
+
+    monkeypatch.setattr("codeforge.projector_loop.OWNERSHIP_S", 0.003)
+    monkeypatch.setattr(stage.ledger, "renew", renew)
+    monkeypatch.setattr(stage.embedder, "embed", embed)
+    await stage.finished()
+    with pytest.raises(RuntimeError, match="a bug"):
+        await stage.loop.turn()
+
+
 async def test_stores_are_prepared_once_and_before_there_is_anything_to_write(stage: Stage) -> None:
     stage.graph.down = True
     with pytest.raises(GraphUnavailable):
