@@ -40,7 +40,7 @@ class MemoryAttempts(MemoryPlaces):
         row.claim_id, row.worker = claim_id, worker
         row.set(state=TaskState.RUNNING, fence=row.task.fence + 1, attempts=row.task.attempts + 1, started_at=now)
         self._move(row, "running", now + row.task.timeout_s * 1000)
-        self._observe("wait", row.task, now - queued_at)
+        self._observe("wait", row.task, queued_at, now)
         self._event(row, "running", {"state": "running", "attempt": row.task.attempts})
         return _claimed(row)
 

@@ -52,7 +52,7 @@ class MemoryPlaces(MemoryState):
             self._move(row, "parked", self._turn(row))
         else:
             if row.place in ("held", "parked"):
-                self._observe("held", task, now - (task.queued_at or now))
+                self._observe("held", task, task.queued_at or now, now)
             self._move(row, "queued", now)
             self._ring_for(row)
 
@@ -120,7 +120,7 @@ class MemoryPlaces(MemoryState):
             row.set(error=error)
         self._move(row, "")
         if row.worker and row.task.started_at is not None:
-            self._observe("duration", row.task, now - row.task.started_at)
+            self._observe("duration", row.task, row.task.started_at, now)
         row.worker = ""
         row.set(state=state, finished_at=now, not_before=None)
         if state is TaskState.DEAD:

@@ -205,15 +205,15 @@ class MemoryState:
             self.models.add(model)
         return model if model in self.models or model == "default" else "other"
 
-    def _observe(self, name: str, task: Task, ms: int) -> None:
-        worker_type = task.type
+    def _observe(self, name: str, task: Task, since: int, now: int) -> None:
+        worker_type, ms = task.type, now - since
         bucket = next(
             (n for n, bound in enumerate(HISTOGRAM_BOUNDS_MS, 1) if ms <= bound), len(HISTOGRAM_BOUNDS_MS) + 1
         )
         self.counters[f"hist:{name}:{worker_type}:{bucket}"] += 1
         self.counters[f"hist:{name}:{worker_type}:sum"] += ms
         if task.trace is not None and int(task.trace[-2:], 16) & 1:
-            self.exemplars[f"{name}:{worker_type}:{bucket}"] = Exemplar(task.trace[3:35], ms, self.now_ms())
+            self.exemplars[f"{name}:{worker_type}:{bucket}"] = Exemplar(task.trace[3:35], ms, now)
 
     def _tell(self, row: Row) -> None:
         """Leaves word for the task's worker that this attempt of its is to stop."""
