@@ -67,7 +67,7 @@ class SearchHit(BaseModel):
 
 
 class SearchReply(BaseModel):
-    """Hits of one query, best first; `warnings` name providers that failed."""
+    """Hits of one query, best first; `warnings` name providers that failed, or gave hits that cannot be read."""
 
     model_config = ConfigDict(frozen=True)
 

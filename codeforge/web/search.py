@@ -39,15 +39,16 @@ class ConfiguredSearch:
 
     async def search(self, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int) -> SearchReply:
         """At most `limit` hits, each page once. `auto` asks every configured service at once, takes their hits by
-        turns, and turns the failure of some into warnings. Raises SearchError: `search_not_configured` without a key,
-        else when all that were asked failed."""
+        turns, and turns the failure of some, and what could not be read, into warnings. Raises SearchError:
+        `search_not_configured` without a key, else when all that were asked failed."""
         asked = self._asked(provider)
         answers = await asyncio.gather(*(_ask(service, query, limit) for service in asked.values()))
         found = [answer for answer in answers if not isinstance(answer, SearchError)]
         failures = [answer for answer in answers if isinstance(answer, SearchError)]
         if not found:
             raise _worst(failures)
-        return SearchReply(hits=_merged(found)[:limit], warnings=[failure.message for failure in failures])
+        warnings = [text for reply in found for text in reply.warnings] + [failure.message for failure in failures]
+        return SearchReply(hits=_merged([reply.hits for reply in found])[:limit], warnings=warnings)
 
     async def close(self) -> None:
         """Closes every service's connections."""
@@ -63,7 +64,7 @@ class ConfiguredSearch:
         return asked
 
 
-async def _ask(service: SearchProvider, query: str, limit: int) -> list[SearchHit] | SearchError:
+async def _ask(service: SearchProvider, query: str, limit: int) -> SearchReply | SearchError:
     try:
         return await service.search(query, limit)
     except SearchError as error:

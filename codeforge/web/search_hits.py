@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from codeforge.agent import SearchHit
+from codeforge.agent import SearchHit, SearchReply
 from codeforge.errors import SearchError
 from codeforge.task import JsonObject
 from codeforge.urls import is_web_url
@@ -18,8 +18,8 @@ MAX_SNIPPET_CHARS = 2_000
 class SearchProvider(Protocol):
     """Port: one search service."""
 
-    async def search(self, query: str, limit: int) -> list[SearchHit]:
-        """At most `limit` hits, best first. Raises SearchError."""
+    async def search(self, query: str, limit: int) -> SearchReply:
+        """At most `limit` hits, best first; a warning tells how many could not be read. Raises SearchError."""
         ...
 
     async def close(self) -> None:
@@ -27,22 +27,33 @@ class SearchProvider(Protocol):
         ...
 
 
-class Answer(BaseModel):
-    """Base of what is read of an answer; services add fields as they like."""
+class Result(BaseModel):
+    """Base of what is read of one result; services add fields as they like."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-A = TypeVar("A", bound=Answer)
+R = TypeVar("R", bound=Result)
 
 
-def read_answer(model: type[A], answer: JsonObject, provider: str) -> A:
-    """Raises SearchError `search_bad_output` when the answer is not of that form."""
-    try:
-        return model.model_validate(answer)
-    except ValidationError as exc:
-        message = f"{provider} answered what is no list of results"
-        raise SearchError(message, code="search_bad_output", retryable=True) from exc
+def read_results(model: type[R], answer: JsonObject, provider: str) -> tuple[list[R], list[str]]:
+    """The answer's `results` that are of that form, and a warning that counts the others, if there are any. Raises
+    SearchError `search_bad_output` when there is no list, or nothing in it that can be read."""
+    listed = answer.get("results")
+    if not isinstance(listed, list):
+        raise _bad_output(provider)
+    read: list[R] = []
+    cause: ValidationError | None = None
+    for entry in listed:
+        try:
+            read.append(model.model_validate(entry))
+        except ValidationError as exc:
+            cause = exc
+    if cause is None:
+        return read, []
+    if not read:
+        raise _bad_output(provider) from cause
+    return read, [f"{provider}: {len(listed) - len(read)} of {len(listed)} results could not be read"]
 
 
 def as_hits(found: Iterable[tuple[str, str | None, str | None]], limit: int) -> list[SearchHit]:
@@ -57,3 +68,7 @@ def as_hits(found: Iterable[tuple[str, str | None, str | None]], limit: int) -> 
 
 def _text(text: str | None, limit: int) -> str:
     return " ".join((text or "").split())[:limit]
+
+
+def _bad_output(provider: str) -> SearchError:
+    return SearchError(f"{provider} answered what is no list of results", code="search_bad_output", retryable=True)

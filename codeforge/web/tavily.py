@@ -2,22 +2,18 @@
 
 from pydantic import SecretStr
 
-from codeforge.agent import SearchHit
+from codeforge.agent import SearchReply
 from codeforge.web.search_connection import SearchConnection, SearchLimits
-from codeforge.web.search_hits import Answer, as_hits, read_answer
+from codeforge.web.search_hits import Result, as_hits, read_results
 
 MAX_HITS = 20
 MAX_QUERY_CHARS = 400  # it refuses longer ones
 
 
-class _Result(Answer):
+class _Result(Result):
     url: str
     title: str | None = None
     content: str | None = None
-
-
-class _Results(Answer):
-    results: list[_Result]
 
 
 class TavilySearch:
@@ -27,11 +23,12 @@ class TavilySearch:
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
         self._connection = SearchConnection("Tavily", base_url, key, headers, limits)
 
-    async def search(self, query: str, limit: int) -> list[SearchHit]:
+    async def search(self, query: str, limit: int) -> SearchReply:
         """At most `limit` and 20 hits; a query is cut to 400 characters. Raises SearchError."""
         body = {"query": query[:MAX_QUERY_CHARS], "max_results": min(limit, MAX_HITS), "search_depth": "basic"}
-        answer = read_answer(_Results, await self._connection.post("search", body), "Tavily")
-        return as_hits(((found.url, found.title, found.content) for found in answer.results), limit)
+        results, warnings = read_results(_Result, await self._connection.post("search", body), "Tavily")
+        hits = as_hits(((found.url, found.title, found.content) for found in results), limit)
+        return SearchReply(hits=hits, warnings=warnings)
 
     async def close(self) -> None:
         """Closes its connections."""

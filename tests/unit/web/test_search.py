@@ -1,13 +1,14 @@
 """Web search against local services in the providers' wire formats."""
 
 import asyncio
+import json
 import logging
 import socket
 import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from pydantic import SecretStr
@@ -195,6 +196,17 @@ def test_a_refusal_is_not_tried_again(exa: ExaApi, status: int) -> None:
 def test_nonsense_is_an_error(tavily: TavilyApi, body: bytes) -> None:
     tavily.failures.append(Failure(200, body=body))
     assert failure(settings(tavily)).code == "search_bad_output"
+
+
+@pytest.mark.parametrize("bad", [{"title": "no url"}, {"url": 5}, {"url": "https://c.example", "title": []}, None, "x"])
+def test_a_hit_that_cannot_be_read_is_counted_and_the_others_are_kept(tavily: TavilyApi, exa: ExaApi, bad: Any) -> None:
+    good = {"url": "https://a.example/1", "title": "One", "content": "words", "highlights": ["words"]}
+    for api in (tavily, exa):
+        api.failures.append(Failure(200, body=json.dumps({"results": [bad, good, bad]}).encode()))
+    reply = search(settings(tavily, exa))
+    assert [(hit.url, hit.title, hit.snippet) for hit in reply.hits] == [("https://a.example/1", "One", "words")]
+    told = "2 of 3 results could not be read"
+    assert reply.warnings == [f"Tavily: {told}", f"Exa: {told}"]
 
 
 def test_no_key_in_errors_and_logs_even_when_the_service_repeats_it(
