@@ -164,6 +164,11 @@ class Agent(Protocol):
 class ModelClient(Protocol):
     """Port: the model's service."""
 
+    @property
+    def default_model(self) -> str | None:
+        """The model that answers where a request names none; None while it is not known."""
+        ...
+
     async def complete(self, request: ModelRequest, *, idempotency_key: str, fence: int) -> ModelReply:
         """One call, sent with `Idempotency-Key` and `X-CodeForge-Fence`. Raises ModelError."""
         ...

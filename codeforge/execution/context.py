@@ -33,6 +33,7 @@ from codeforge.execution.control import AttemptControl
 from codeforge.execution.journal import NONE, Entry, JournalError, decode, encode, fingerprint
 from codeforge.execution.patience import patiently
 from codeforge.execution.spans import tool_span
+from codeforge.ledger.keys import UNNAMED_MODEL
 from codeforge.ledger.port import ClaimedTask, Ledger
 from codeforge.logs import logger
 from codeforge.results import Page, ResultModel
@@ -178,16 +179,17 @@ class LedgerContext:
         try:
             return await model.complete(request, idempotency_key=key, fence=self._claim.fence)
         except ModelError as error:
-            await self._count_failure(request.model or "default", error.code)
+            await self._count_failure(request.model, model.default_model, error.code)
             raise
 
     async def _report_change(self, name: str) -> None:
         log.warning("journal_mismatch", task_id=self.task.id, step=name)
         await self.emit("journal_mismatch", {"step": name})
 
-    async def _count_failure(self, model: str, code: str) -> None:
+    async def _count_failure(self, named: str | None, own: str | None, code: str) -> None:
+        asked = named or own or UNNAMED_MODEL
         try:
-            await self._ledger.count_failed_call(model, code)
+            await self._ledger.count_failed_call(asked, code, own=asked == own)
         except LedgerUnavailable:
             log.warning("model_failure_not_counted", task_id=self.task.id, code=code)
 

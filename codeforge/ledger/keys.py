@@ -27,7 +27,11 @@ SUSPECT, ALONE = min(COMPANY), max(COMPANY)
 """So many crashes make a suspect, and one that runs alone."""
 
 MAX_MODELS = 50
-"""Models that are counted under their own names, the first that answered; the rest is counted together as `other`."""
+"""Models that are counted under their own names, the first that answered or are the operator's; the rest is counted
+together as `other`."""
+
+UNNAMED_MODEL = "default"
+"""What calls of the operator's model are counted as, while its service has not told yet how it is called."""
 
 MAX_MODEL_NAME = 100
 """Bytes; a longer name is counted as `other`."""

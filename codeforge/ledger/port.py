@@ -231,8 +231,9 @@ class Ledger(Protocol):
         """
         ...
 
-    async def count_failed_call(self, model: str, code: str) -> None:
-        """Counts a model call that failed with this error code."""
+    async def count_failed_call(self, model: str, code: str, *, own: bool = False) -> None:
+        """Counts a model call that failed with this error code, under the model that was asked for, or `default` where
+        that has no name yet. A name that no service answered to is `other`, unless it is the operator's `own`."""
         ...
 
     async def suspect(self, claim: Claim) -> None:

@@ -203,9 +203,9 @@ class RedisLedger:
         """See `Ledger.begin_call`."""
         return bool(await self._fenced("begin_call", claim, [name, claim.type.value]) == 1)
 
-    async def count_failed_call(self, model: str, code: str) -> None:
+    async def count_failed_call(self, model: str, code: str, *, own: bool = False) -> None:
         """See `Ledger.count_failed_call`."""
-        await self._scripts.run("count_failed_call", [model, code])
+        await self._scripts.run("count_failed_call", [model, code, int(own)])
 
     async def suspect(self, claim: Claim) -> None:
         """See `Ledger.suspect`."""

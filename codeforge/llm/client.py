@@ -50,11 +50,16 @@ class OpenAICompatibleClient:
         self._listing = asyncio.Lock()
         self._dialects: dict[str, Dialect] = {}
 
+    @property
+    def default_model(self) -> str | None:
+        """See `ModelClient.default_model`."""
+        return self._model
+
     async def complete(self, request: ModelRequest, *, idempotency_key: str, fence: int) -> ModelReply:
         """One answer. `finish_reason` `length` means that it was cut off at `max_tokens`. Raises ModelError: codes
         `model_unavailable`, `model_rate_limited` (both retryable), `model_refused`, `model_rejected`,
         `model_bad_output`."""
-        model = request.model or await self._default_model()
+        model = request.model or await self._known_model()
         with tracing.span(f"chat {model}", Kind.CLIENT, self._asked(model, request)) as span:
             reply = await self._answered(model, request, idempotency_key, fence)
             span.set(_told(reply))
@@ -110,7 +115,7 @@ class OpenAICompatibleClient:
         """Closes all connections."""
         await self._connection.close()
 
-    async def _default_model(self) -> str:
+    async def _known_model(self) -> str:
         """The configured model, or the first that the service lists; asked for once."""
         async with self._listing:
             if self._model is None:

@@ -87,6 +87,15 @@ async def test_name_that_no_service_answered_to_is_no_label(cf: LedgerEngine) ->
     }  # fmt: skip
 
 
+async def test_operator_s_own_model_is_a_label_before_it_ever_answered(cf: LedgerEngine) -> None:
+    for model in ("own", "x" * (MAX_MODEL_NAME + 1)):
+        await cf.ledger.count_failed_call(model, "model_refused", own=True)
+    await cf.ledger.count_failed_call("own", "model_unavailable")
+    assert counted(dict((await cf.ledger.snapshot()).counters), "llm_requests") == {
+        "own:model_refused": 1, "own:model_unavailable": 1, "other:model_refused": 1,
+    }  # fmt: skip
+
+
 async def test_traced_observations_are_kept_as_examples(cf: LedgerEngine) -> None:
     for trace in (SAMPLED, UNSAMPLED, None):
         task = await cf.submitted(trace=trace)

@@ -97,13 +97,19 @@ def test_the_reported_cost_wins_over_the_price_list() -> None:
 
 
 def test_without_a_model_the_first_one_listed_is_asked_for_once() -> None:
+    names: list[str | None] = []
+
     async def twice(client: OpenAICompatibleClient) -> list[ModelReply]:
-        return await asyncio.gather(*(call()(client) for _ in range(5)))
+        names.append(client.default_model)
+        replies = await asyncio.gather(*(call()(client) for _ in range(5)))
+        names.append(client.default_model)
+        return replies
 
     with ModelServer(models=["small", "large"]) as server:
         replies = use(server.url, twice, model=None)
 
     assert {reply.model for reply in replies} == {"small"}
+    assert names == [None, "small"]
     assert server.listings == 1
 
 

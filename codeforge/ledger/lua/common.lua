@@ -46,12 +46,12 @@ local function write_sums()
   sums = {}
 end
 
--- What a model is counted as. Clients may name models, so only so many are told apart, and only such as answered;
--- `default` is the one that nobody named.
-local function model_label(model, answered)
+-- What a model is counted as. Clients may name models, so only so many are told apart, and only such as are known:
+-- answered, or the operator's own. `default` is the operator's while its name is not known yet.
+local function model_label(model, known)
   if #model > MAX_MODEL_NAME then return 'other' end
   if model == 'default' or redis.call('SISMEMBER', 'cf:models', model) == 1 then return model end
-  if not answered or redis.call('SCARD', 'cf:models') >= MAX_MODELS then return 'other' end
+  if not known or redis.call('SCARD', 'cf:models') >= MAX_MODELS then return 'other' end
   redis.call('SADD', 'cf:models', model)
   return model
 end

@@ -61,16 +61,16 @@ class MemoryAttempts(MemoryPlaces):
             return
         row.calls.append(call)
         row.set(usage=row.task.usage + Usage(call.input_tokens, call.output_tokens, call.usd))
-        model = self._model_label(call.model, answered=True)
+        model = self._model_label(call.model, known=True)
         self.counters[f"llm_requests:{model}:ok"] += 1
         self.counters[f"llm_tokens:{model}:input"] += call.input_tokens
         self.counters[f"llm_tokens:{model}:output"] += call.output_tokens
         self.counters[f"llm_cost:{row.task.type}:{model}"] += call.usd
 
-    async def count_failed_call(self, model: str, code: str) -> None:
+    async def count_failed_call(self, model: str, code: str, *, own: bool = False) -> None:
         """See `Ledger.count_failed_call`."""
         await self._reached()
-        self.counters[f"llm_requests:{self._model_label(model, answered=False)}:{code}"] += 1
+        self.counters[f"llm_requests:{self._model_label(model, known=own)}:{code}"] += 1
 
     async def begin_call(self, claim: Claim, name: str) -> bool:
         """See `Ledger.begin_call`."""

@@ -12,7 +12,7 @@ import orjson
 
 from codeforge.errors import LedgerUnavailable, StaleClaim
 from codeforge.ledger.admission import NO_CAPS, Caps
-from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_MODEL_NAME, MAX_MODELS
+from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_MODEL_NAME, MAX_MODELS, UNNAMED_MODEL
 from codeforge.ledger.outbox_port import DeadLetter
 from codeforge.ledger.port import Exemplar, WorkerRecord
 from codeforge.ledger.retention import Retention
@@ -199,11 +199,11 @@ class MemoryState:
         row.events.append(TaskEvent(self._stream_id(), kind, data))
         self._wake()
 
-    def _model_label(self, model: str, *, answered: bool) -> str:
+    def _model_label(self, model: str, *, known: bool) -> str:
         """What a model is counted as."""
-        if answered and len(self.models) < MAX_MODELS and len(model.encode()) <= MAX_MODEL_NAME:
+        if known and len(self.models) < MAX_MODELS and len(model.encode()) <= MAX_MODEL_NAME:
             self.models.add(model)
-        return model if model in self.models or model == "default" else "other"
+        return model if model in self.models or model == UNNAMED_MODEL else "other"
 
     def _observe(self, name: str, task: Task, since: int, now: int) -> None:
         worker_type, ms = task.type, now - since

@@ -54,6 +54,7 @@ class Model:
 
     fails: list[ModelError] = field(default_factory=list)
     calls: list[tuple[str, int]] = field(default_factory=list)
+    default_model: str | None = "m"
 
     async def complete(self, request: ModelRequest, *, idempotency_key: str, fence: int) -> ModelReply:
         self.calls.append((idempotency_key, fence))

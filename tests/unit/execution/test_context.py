@@ -147,11 +147,18 @@ async def test_model_call_carries_its_key_and_fence_and_is_counted() -> None:
     assert bench.ledger.counters["llm_requests:m:ok"] == 2
 
 
-async def test_failed_model_call_is_counted() -> None:
-    bench = Bench(model=Model(fails=[ModelError("no", code="model_refused")]))
-    task = await bench.attempt(doing(lambda ctx: ctx.model("ask", REQUEST)))
+@pytest.mark.parametrize(
+    ("asked", "own", "label"),
+    [(None, "m", "m"), ("m", "m", "m"), (None, None, "default"), ("made-up", "m", "other")],
+)
+async def test_failed_model_call_is_counted_under_the_model_that_was_asked_for(
+    asked: str | None, own: str | None, label: str
+) -> None:
+    bench = Bench(model=Model(fails=[ModelError("no", code="model_refused")], default_model=own))
+    request = REQUEST.model_copy(update={"model": asked})
+    task = await bench.attempt(doing(lambda ctx: ctx.model("ask", request)))
     assert (task.state, task.error and task.error.code) == (TaskState.FAILED, "model_refused")
-    assert bench.ledger.counters["llm_requests:default:model_refused"] == 1
+    assert bench.ledger.counters[f"llm_requests:{label}:model_refused"] == 1
 
 
 async def test_model_call_without_a_model_ends_failed() -> None:
