@@ -29,6 +29,7 @@ random() {
 random | make redis_password
 random | make neo4j_password
 random | make qdrant_api_key
+random | make qdrant_read_only_api_key
 random | make grafana_admin_password
 printf 'codeforge:%s\n' "$(random)" | make flower_basic_auth
 # Neo4j's own form of the same password; it counts only while the data volume is empty.

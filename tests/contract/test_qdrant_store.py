@@ -133,6 +133,24 @@ def stages(query: dict[str, Any]) -> list[dict[str, Any]]:
     return [query, *(inner for stage in query.get("prefetch", []) for inner in stages(stage))]
 
 
+async def test_who_only_searches_needs_no_key_that_can_write() -> None:
+    reads = {("GET", "/collections/c/exists"), ("POST", "/collections/c/points/query")}
+    reads |= {("POST", "/collections/c/points/scroll"), ("POST", "/collections/c/points/count")}
+    with CannedServer(what_a_read_gets) as server:
+        store = store_at(server.url)
+        await store.ping()
+        await store.search("acme", "text", direction(1))
+        await store.answering("acme", ["key"], 0, 5)
+        await store.count("acme")
+        await store.close()
+    assert {(request.method, request.path.partition("?")[0]) for request in server.requests} == reads
+
+
+def what_a_read_gets(request: Request) -> Answer:
+    result = {"exists": True, "points": [], "count": 0}
+    return Answer(200, {"result": result, "status": "ok", "time": 0.0})
+
+
 async def test_writes_wait_and_go_in_bounded_batches() -> None:
     with failing(Answer(200, {"result": {"operation_id": 1, "status": "completed"}, "status": "ok"})) as server:
         store = store_at(server.url)

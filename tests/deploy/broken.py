@@ -115,6 +115,12 @@ FOREIGN = [
         "valueFrom": {"secretKeyRef": {"name": "codeforge-secrets", "key": "LLM_API_KEY"}},
     }
 ]
+WRITING = [
+    {
+        "name": "CODEFORGE_QDRANT_API_KEY",
+        "valueFrom": {"secretKeyRef": {"name": "codeforge-secrets", "key": "QDRANT_API_KEY"}},
+    }
+]
 MORE = [
     {"name": "CODEFORGE_REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "codeforge-secrets", "key": "MORE"}}}
 ]

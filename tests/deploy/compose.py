@@ -20,6 +20,7 @@ from tests.deploy.facts import (
     STOP_MARGIN_S,
     image_fault,
     load_yaml,
+    secret_for,
     secret_settings,
     setting_of,
     settings_from,
@@ -114,6 +115,12 @@ def bound(service: Service) -> Iterator[str]:
     yield from (source for source in sources if source.startswith("."))
 
 
+def given_secrets(service: Service) -> dict[str, str]:
+    """The files that a service finds in /run/secrets, and which secret each of them is."""
+    entries = [{"source": entry} if isinstance(entry, str) else entry for entry in service.get("secrets", [])]
+    return {entry.get("target", entry["source"]): entry["source"] for entry in entries}
+
+
 def mounts(project: Project) -> Iterator[str]:
     """What is mounted out of the repository is there, and is not written to."""
     for name, service in project["services"].items():
@@ -131,7 +138,7 @@ def references(project: Project) -> Iterator[str]:
     services = project["services"]
     used = {
         "networks": {name for service in services.values() for name in service["networks"]},
-        "secrets": {name for service in services.values() for name in service.get("secrets", [])},
+        "secrets": {name for service in services.values() for name in given_secrets(service).values()},
         "volumes": {
             entry.partition(":")[0]
             for service in services.values()
@@ -214,13 +221,17 @@ def health(project: Project) -> Iterator[str]:
 
 
 def secrets(project: Project) -> Iterator[str]:
-    """Secrets are files, and each process has those that it needs."""
+    """Secrets are files, and each process has those that it needs; who only searches has a key that only reads."""
     for name, process, service in own(project):
         expected = REQUIRED_SECRETS[process] | OPTIONAL_SECRETS.get(process, set())
         if process == "worker":
             expected = expected | worker_secrets(service["environment"])
-        if set(service["secrets"]) != expected:
-            yield f"{name}: secrets {sorted(set(service['secrets']) ^ expected)} are missing or too many"
+        given = given_secrets(service)
+        if set(given) != expected:
+            yield f"{name}: secrets {sorted(set(given) ^ expected)} are missing or too many"
+        for setting, secret in given.items():
+            if secret != secret_for(process, setting):
+                yield f"{name}: {setting} is the secret {secret}"
     for name, service in project["services"].items():
         for variable in service.get("environment", {}):
             words = {"PASSWORD", "KEY", "SECRET", "TOKEN", "AUTH"} & set(variable.upper().split("_"))

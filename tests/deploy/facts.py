@@ -45,6 +45,9 @@ REUSING_WORKER_SECRETS = {"qdrant_api_key"}
 """What a worker that serves analyses needs besides where it is told of a vector store, in which it looks for earlier
 results."""
 
+VECTOR_WRITERS = {"projector"}
+"""The processes whose key of the vector store can write; who else has one has the key that only reads."""
+
 OPTIONAL_SECRETS = {"worker": {"tavily_api_key", "exa_api_key", "zenrows_api_key"}}
 
 PLACEHOLDERS = {"api_keys": f"default:{'0a' * 32}", "flower_basic_auth": "user:password"}
@@ -59,6 +62,11 @@ def worker_secrets(environment: Mapping[str, str]) -> set[str]:
     if reuses(environment):
         needed |= REUSING_WORKER_SECRETS
     return needed
+
+
+def secret_for(process: str, setting: str) -> str:
+    """The secret that a process is given as this setting."""
+    return "qdrant_read_only_api_key" if setting == "qdrant_api_key" and process not in VECTOR_WRITERS else setting
 
 
 def reuses(environment: Mapping[str, str]) -> bool:

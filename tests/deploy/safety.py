@@ -12,6 +12,7 @@ from tests.deploy.facts import (
     REQUIRED_SECRETS,
     SENTINEL_SECRETS,
     image_fault,
+    secret_for,
     secret_settings,
     setting_of,
     settings_from,
@@ -119,7 +120,7 @@ def own_containers(stack: Stack) -> Iterator[tuple[Resource, Resource]]:
 
 
 def secrets(stack: Stack) -> Iterator[str]:
-    """Each process of ours has the secrets that it needs, and no other."""
+    """Each process of ours has the secrets that it needs, and no other; who only searches has a key that only reads."""
     for workload, container in own_containers(stack):
         references = secret_keys_of(container)
         process = container["name"]
@@ -133,7 +134,8 @@ def secrets(stack: Stack) -> Iterator[str]:
         user = environment_of(stack, container).get("CODEFORGE_REDIS_USER")
         of_user = ("CODEFORGE_REDIS_PASSWORD", f"REDIS_{process.upper()}_PASSWORD" if user == process else None)
         for name, reference in references.items():
-            if name != f"CODEFORGE_{reference['key']}" and (name, reference["key"]) != of_user:
+            wanted = secret_for(process, str(setting_of(name))).upper()
+            if reference["key"] != wanted and (name, reference["key"]) != of_user:
                 yield f"{title(workload)}: {name} is taken from the key {reference['key']}"
 
 

@@ -24,6 +24,7 @@ AMOUNTS = {"cpu", "memory", "storage", "ephemeral-storage", "sizeLimit"}
 WHOLE = {"memory", "storage", "ephemeral-storage", "sizeLimit"}
 REDIS_MUST = {("maxmemory-policy", "noeviction"), ("appendonly", "yes")}
 NEO4J_STOP_S = 120
+QDRANT_KEYS = {"QDRANT__SERVICE__API_KEY", "QDRANT__SERVICE__READ_ONLY_API_KEY"}
 SINGLE = {"ReadWriteOnce", "ReadWriteOncePod"}
 
 
@@ -104,8 +105,8 @@ def configuration_of(stack: Stack, workload: Resource) -> str:
 
 
 def engines(stack: Stack) -> Iterator[str]:
-    """Redis evicts nothing and keeps a log of all writes; Qdrant's peers start together, each known before it is ready;
-    Neo4j has minutes to stop."""
+    """Redis evicts nothing and keeps a log of all writes; Qdrant's peers start together, each known before it is ready,
+    and know a key that only reads; Neo4j has minutes to stop."""
     heads = {item["metadata"]["name"]: item["spec"] for item in of_kind(stack, "Service")}
     for stateful in of_kind(stack, "StatefulSet"):
         name, spec = stateful["metadata"]["name"], stateful["spec"]
@@ -119,6 +120,9 @@ def engines(stack: Stack) -> Iterator[str]:
             yield f"{title(stateful)}: killed {grace_s} s after it is told to stop"
         if name == "qdrant" and spec.get("podManagementPolicy") != "Parallel":
             yield f"{title(stateful)}: not podManagementPolicy Parallel"
+        variables = {variable["name"] for part in containers_of(stateful) for variable in part.get("env", [])}
+        if name == "qdrant" and not variables >= QDRANT_KEYS:
+            yield f"{title(stateful)}: {sorted(QDRANT_KEYS - variables)} missing"
         head = heads.get(spec.get("serviceName"), {})
         if name == "qdrant" and not head.get("publishNotReadyAddresses"):
             yield f"Service/{spec.get('serviceName')}: not publishNotReadyAddresses"

@@ -39,6 +39,11 @@ def services(project: Project) -> Any:
     return project["services"]
 
 
+def writes(service: Any) -> None:
+    """Gives a service the key of Qdrant that can write."""
+    service["secrets"] = [entry for entry in service["secrets"] if isinstance(entry, str)] + ["qdrant_api_key"]
+
+
 BREAKS: tuple[tuple[Rule, Change, str], ...] = (
     (compose.schema, lambda p: p.update(service={}), "`service`"),
     (compose.schema, lambda p: services(p)["api"].update(depend_on={}), "`depend_on`"),
@@ -80,6 +85,7 @@ BREAKS: tuple[tuple[Rule, Change, str], ...] = (
     (compose.health, lambda p: services(p)["worker"]["healthcheck"].update(test=["NONE"]), "health check is ['NONE']"),
     (compose.secrets, lambda p: services(p)["worker"]["secrets"].append("neo4j_password"), "neo4j_password"),
     (compose.secrets, lambda p: services(p)["projector"]["secrets"].remove("qdrant_api_key"), "qdrant_api_key"),
+    (compose.secrets, lambda p: writes(services(p)["worker"]), "worker: qdrant_api_key is the secret qdrant_api_key"),
     (compose.secrets, lambda p: services(p)["api"]["environment"].update(CODEFORGE_REDIS_URL="x"), "plain sight"),
     (compose.secrets, lambda p: services(p)["neo4j"]["environment"].update(NEO4J_AUTH="neo4j/x"), "plain sight"),
     (compose.secrets, lambda p: p["secrets"].update(api_keys={"environment": "KEYS"}), "secret api_keys"),
@@ -242,6 +248,21 @@ def ready_answer() -> Iterator[tuple[int, list[int]]]:
         yield server.server_port, status
         server.shutdown()
         thread.join()
+
+
+def test_qdrant_is_told_both_of_its_keys(project: Project, tmp_path: Path) -> None:
+    for name in compose.given_secrets(services(project)["qdrant"]):
+        (tmp_path / name).write_text(f"of-{name}\n")
+    entrypoint = tmp_path / "entrypoint.sh"
+    entrypoint.write_text("#!/bin/sh\nenv | grep ^QDRANT__SERVICE\n")
+    entrypoint.chmod(0o755)
+    (script,) = services(project)["qdrant"]["command"]
+    command = ["bash", "-c", script.replace("/run/secrets", str(tmp_path))]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SCRIPT_S, check=True).stdout
+    assert sorted(said.splitlines()) == [
+        "QDRANT__SERVICE__API_KEY=of-qdrant_api_key",
+        "QDRANT__SERVICE__READ_ONLY_API_KEY=of-qdrant_read_only_api_key",
+    ]
 
 
 def check_of_qdrant(project: Project, port: int) -> int:

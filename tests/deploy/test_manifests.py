@@ -113,7 +113,7 @@ VECTOR_STORE_KEY = """\
               valueFrom:
                 secretKeyRef:
                   name: codeforge-secrets
-                  key: QDRANT_API_KEY
+                  key: QDRANT_READ_ONLY_API_KEY
 """
 
 
