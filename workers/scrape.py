@@ -37,8 +37,8 @@ class ScrapeAgent:
     type = WorkerType.SCRAPE
 
     async def run(self, ctx: AgentContext, task_input: ScrapeInput) -> ScrapeResult:
-        """Pages and failures stand in the order of the input, or of the crawl. An address that is given twice, in
-        whatever spelling, is fetched and listed once."""
+        """Pages and failures stand in the order of the input, or of the crawl. Of given URLs each is listed once; those
+        that are one address in several spellings share a fetch."""
         fetching = Fetching(ctx, task_input.mode, task_input.formats)
         warnings: list[Notice] = []
         if task_input.url is not None and task_input.crawl is not None:
@@ -47,7 +47,7 @@ class ScrapeAgent:
             warnings += crawl.warnings
         else:
             urls = [task_input.url] if task_input.url is not None else task_input.urls or []
-            outcomes = await fetching.all_of(_distinct(urls))
+            outcomes = await fetching.each_of(urls)
         pages = [_in_formats(outcome, task_input.formats) for outcome in outcomes if isinstance(outcome, Page)]
         if not pages:
             warnings.append(NOTHING_FETCHED)
@@ -81,6 +81,15 @@ class Fetching:
         )
         return [Notice(code=RESULT_FULL, message=text)] if self._full else []
 
+    async def each_of(self, urls: Sequence[str]) -> list[Outcome]:
+        """One outcome a URL, in their order, though an address is fetched once, in its first spelling."""
+        firsts: dict[str, str] = {}
+        for url in urls:
+            firsts.setdefault(canonical_url(url), url)
+        outcomes = dict(zip(firsts, await self.all_of(list(firsts.values())), strict=True))
+        given = [(url, canonical_url(url)) for url in dict.fromkeys(urls)]
+        return [outcomes[key] if firsts[key] == url else self._shared(url, outcomes[key]) for url, key in given]
+
     async def all_of(self, urls: Sequence[str]) -> list[Outcome]:
         """One outcome a URL, in their order."""
         self._total += len(urls)
@@ -105,6 +114,12 @@ class Fetching:
             except FetchError as error:
                 return FailedPage(url=url, code=error.code, message=error.message)
 
+    def _shared(self, url: str, outcome: Outcome) -> Outcome:
+        """What came of another spelling of the address, at no further cost."""
+        if isinstance(outcome, FailedPage):
+            return outcome.model_copy(update={"url": url})
+        return self._within_room(outcome.model_copy(update={"url": url, "cost": 0.0}))
+
     def _within_room(self, outcome: Outcome) -> Outcome:
         if isinstance(outcome, FailedPage):
             return outcome
@@ -119,14 +134,6 @@ class Fetching:
 
 def _no_room(url: str) -> FailedPage:
     return FailedPage(url=url, code=RESULT_FULL, message="the task's result had no room for the page")
-
-
-def _distinct(urls: Sequence[str]) -> list[str]:
-    """Each page's first address, in order."""
-    first: dict[str, str] = {}
-    for url in urls:
-        first.setdefault(canonical_url(url), url)
-    return list(first.values())
 
 
 def _in_formats(page: Page, formats: Sequence[str]) -> Page:

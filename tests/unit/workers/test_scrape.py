@@ -106,11 +106,27 @@ def test_all_urls_may_fail() -> None:
     assert [notice.code for notice in result.warnings] == ["nothing_fetched"]
 
 
-def test_duplicates_in_any_spelling_are_fetched_once() -> None:
-    ctx = web(page(f"{SITE}/b"), page(f"{SITE}/a"))
-    result = scrape(ctx, urls=[f"{SITE}/b", f"{SITE}/a", "HTTPS://Site.Example:443/b", f"{SITE}/a#top"])
-    assert urls(result) == [f"{SITE}/b", f"{SITE}/a"]
-    assert len(ctx.fetched) == 2
+def test_an_address_in_several_spellings_is_fetched_once_and_listed_under_each() -> None:
+    ctx = web(page(f"{SITE}/b").model_copy(update={"cost": 0.5}), page(f"{SITE}/a"))
+    spellings = [f"{SITE}/b", f"{SITE}/gone", "HTTPS://Site.Example:443/b", f"{SITE}/a#top", f"{SITE}/gone#top"]
+    ctx.pages[f"{SITE}/a#top"] = ctx.pages[f"{SITE}/a"].model_copy(update={"url": f"{SITE}/a#top"})
+    result = scrape(ctx, urls=[*spellings, f"{SITE}/a", f"{SITE}/b"])
+    assert urls(result) == [f"{SITE}/b", "HTTPS://Site.Example:443/b", f"{SITE}/a#top", f"{SITE}/a"]
+    assert {each.markdown for each in result.pages[:2]} == {f"Text of {SITE}/b"}
+    assert [each.cost for each in result.pages] == [0.5, 0.0, 0.0, 0.0]
+    assert [each.url for each in result.failed] == [f"{SITE}/gone", f"{SITE}/gone#top"]
+    assert sorted(ctx.fetched) == sorted([f"{SITE}/b", f"{SITE}/gone", f"{SITE}/a#top"])
+
+
+def test_spellings_of_a_large_page_take_no_more_room_than_there_is() -> None:
+    large = page(f"{SITE}/a").model_copy(update={"markdown": "x" * (MAX_RESULT_BYTES // 2)})
+    result = scrape(web(large), urls=[f"{SITE}/a", f"{SITE}/a#1", f"{SITE}/a#2"])
+    assert urls(result) == [f"{SITE}/a"]
+    assert [(each.url, each.code) for each in result.failed] == [
+        (f"{SITE}/a#1", "result_full"),
+        (f"{SITE}/a#2", "result_full"),
+    ]
+    assert [notice.code for notice in result.warnings] == ["result_full"]
 
 
 def test_one_url_without_a_crawl() -> None:
