@@ -272,7 +272,8 @@ class Downloader:
         except FetchError:  # too long for a challenge, or damaged
             body = b""
         charset = MediaType.parse(headers.get("content-type", "")).charset
-        return is_challenge(headers, decode(body, charset, html=True))
+        # Markup that is made for it takes seconds, which no other task's page may wait for.
+        return await asyncio.to_thread(is_challenge, headers, decode(body, charset, html=True))
 
 
 def origin(url: httpx.URL) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from codeforge.errors import FetchError
 from codeforge.results import Page
+from codeforge.web import download
 from codeforge.web.connections import GuardedBackend, GuardedConnections
 from codeforge.web.download import DownloadLimits
 from codeforge.web.fetcher import FetchLimits, GuardedFetcher
@@ -130,6 +131,18 @@ def test_a_circle_of_redirects_is_seen_at_once(site: Site) -> None:
 def test_failures_have_their_code(site: Site, path: str, code: str, retryable: bool) -> None:
     error = failure(site.url(path))
     assert (error.code, error.retryable) == (code, retryable)
+
+
+def test_a_refusal_is_judged_off_the_event_loop(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def off_the_loop(headers: object, html: str) -> bool:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return True
+        return False
+
+    monkeypatch.setattr(download, "is_challenge", off_the_loop)
+    assert failure(site.url("/status/403")).code == "challenge"
 
 
 def test_a_redirect_that_is_refused_says_where_it_leads(site: Site) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import gzip
+import threading
 
 import pytest
 
 from codeforge.errors import FetchError
+from codeforge.web import sitemaps
 from codeforge.web.sitemaps import MAX_BYTES, MAX_SITEMAPS, parse_sitemap, sitemap_urls
 
 SITE = "https://site.example"
@@ -52,6 +54,32 @@ def test_bounds() -> None:
     assert len(read(many, f"{SITE}/0.xml")[1]) == MAX_SITEMAPS
     large = {f"{SITE}/s.xml": pages_xml(*(f"{SITE}/{n}" for n in range(500)))}
     assert len(read(large, f"{SITE}/s.xml", limit=7)[0]) == 7
+
+
+def test_no_more_of_a_file_is_looked_at_than_a_sitemap_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sitemaps, "MAX_PLACES", 3)
+    addresses = [f"{SITE}/{n}" for n in range(5)]
+    assert parse_sitemap(pages_xml(*addresses), SITE)[0] == addresses[:3]
+    assert parse_sitemap("\n".join(addresses).encode(), SITE)[0] == addresses[:3]
+
+
+def test_an_address_is_the_text_of_its_own_place() -> None:
+    body = f"<urlset><url><loc>{SITE}/a<!-- b -->c</loc></url><url><loc><loc>{SITE}/d</loc></loc></url></urlset>"
+    assert parse_sitemap(body.encode(), SITE)[0] == [f"{SITE}/ac"]
+
+
+def test_other_work_goes_on_while_a_file_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    went_on = threading.Event()
+
+    def slow(body: bytes, address: str) -> tuple[list[str], list[str]]:
+        return ([f"{SITE}/a"] if went_on.wait(5.0) else []), []
+
+    async def download(url: str, deadline: float) -> bytes:
+        asyncio.get_running_loop().call_soon(went_on.set)
+        return b""
+
+    monkeypatch.setattr(sitemaps, "parse_sitemap", slow)
+    assert asyncio.run(sitemap_urls([f"{SITE}/s.xml"], download, limit=5, deadline=1e9)) == [f"{SITE}/a"]
 
 
 def test_a_list_of_lines_is_a_sitemap_too() -> None:
