@@ -119,7 +119,7 @@ def sentinel_host(text: str) -> tuple[str, int]:
     host = name.removeprefix("[").removesuffix("]")
     bracketed = name.startswith("[") and name.endswith("]")
     if not host or not 1 <= _number(digits) <= MAX_PORT or (":" in host and not bracketed) or set(host) & set("/@[] "):
-        raise ValueError("expected host:port, and ; between the Sentinels")
+        raise ValueError("expected host:port of each Sentinel, with commas between them (in a URL: ;)")
     return host, int(digits)
 
 

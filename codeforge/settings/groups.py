@@ -236,7 +236,7 @@ class ApiSettings(KeySettings):
     @model_validator(mode="after")
     def _loopback_without_keys(self) -> Self:
         if not self.api_keys and not is_loopback(self.api_host):
-            raise ValueError("API_HOST is not a loopback address, which needs API_KEYS (tenant:sha256hex)")
+            raise ValueError("API_HOST: not a loopback address, which needs API_KEYS (tenant:sha256hex)")
         return self
 
 
@@ -257,5 +257,5 @@ class KubernetesSettings(BaseSettings):
     @model_validator(mode="after")
     def _pods_of_a_cluster(self) -> Self:
         if self.mark_busy_pods and self.scalability_mode != "kubernetes":
-            raise ValueError("MARK_BUSY_PODS needs SCALABILITY_MODE=kubernetes")
+            raise ValueError("MARK_BUSY_PODS: needs SCALABILITY_MODE=kubernetes")
         return self

@@ -90,7 +90,8 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
         message = first["msg"].removeprefix("Value error, ")
-        raise SettingsError(f"{PREFIX + name if name else 'settings'}: {message}") from None
+        # A fault of two settings together has no place, and names the first of them itself.
+        raise SettingsError(f"{PREFIX}{f'{name}: ' if name else ''}{message}") from None
     if settings.redis_url is not None:
         _require_redis(settings.redis_url.get_secret_value())
     if settings.neo4j_uri is not None:
@@ -103,7 +104,7 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
 
 def _require_redis(address: str) -> None:
     if not is_sentinel(address):
-        _require_url("redis_url", address, ("redis", "rediss", "unix"))
+        _require_url("redis_url", address, ("redis", "rediss", "unix", "sentinel"))
         return
     try:
         parse_sentinel(address)

@@ -138,7 +138,7 @@ def test_wrong_setting_is_named_in_one_line_without_its_value(
 
 
 def test_pods_are_marked_on_kubernetes_only() -> None:
-    with pytest.raises(SettingsError, match="MARK_BUSY_PODS needs SCALABILITY_MODE=kubernetes"):
+    with pytest.raises(SettingsError, match=r"^CODEFORGE_MARK_BUSY_PODS: needs SCALABILITY_MODE=kubernetes"):
         load_settings({"MARK_BUSY_PODS": "true"})
     assert load_settings({"MARK_BUSY_PODS": "true", "SCALABILITY_MODE": "kubernetes"}).mark_busy_pods
 
@@ -148,6 +148,11 @@ def test_unknown_argument_is_named() -> None:
         load_settings({"colour": "red"})
 
 
+def test_a_redis_url_may_name_sentinels_and_the_refusal_says_so() -> None:
+    with pytest.raises(SettingsError, match=r"^CODEFORGE_REDIS_URL: .* sentinel://$"):
+        load_settings({"redis_url": "http://a"})
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.8.8.8"])
 def test_without_keys_the_front_door_binds_loopback(host: str) -> None:
     assert load_settings({"api_host": host}).api_host == host
@@ -155,7 +160,7 @@ def test_without_keys_the_front_door_binds_loopback(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org", ""])
 def test_without_keys_any_other_address_is_refused(host: str) -> None:
-    with pytest.raises(SettingsError, match=r"API_HOST .* API_KEYS"):
+    with pytest.raises(SettingsError, match=r"^CODEFORGE_API_HOST: .* API_KEYS"):
         load_settings({"api_host": host})
     assert load_settings({"api_host": host, "api_keys": f"acme:{DIGEST}"}).api_host == host
 
