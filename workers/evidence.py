@@ -76,6 +76,15 @@ class Evidence:
         start += len(sentence) - len(sentence.lstrip())
         return Found(found.source, start, start + len(sentence.strip()), sentence.strip())
 
+    def shown_sentence(self, found: Found) -> Found:
+        """As much of that sentence as was shown: what is cited must be there to be read."""
+        whole = self.sentence(found)
+        for passage, _ in self._shown[found.source]:
+            if passage.start <= found.start and found.end <= passage.end:
+                start, end = max(whole.start, passage.start), min(whole.end, passage.end)
+                return Found(found.source, start, end, passage.text[start - passage.start : end - passage.start])
+        return found
+
 
 def sentences_of(passage: Passage) -> Iterator[Found]:
     """The sentences of a passage, with their places."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from codeforge.results import Contradiction
-from workers.report import Draft, sources_of, with_citations
+from workers.report import Draft, sources_of, with_citations, without_citations
 
 NOTHING_SUPPORTED = "No statement about the question was found to stand in a source."
 EXTRACTS = "The budget left no room for a report by a model. These sentences of the sources bear on the question:"
@@ -35,8 +35,8 @@ def markdown_of(draft: Draft) -> str:
 
 
 def _disagreement(contradiction: Contradiction) -> str:
-    quotes = "; ".join(f"\u201c{_line(span.quote)}\u201d [{span.source}]" for span in contradiction.spans)
-    return f"- {_line(contradiction.text)} {quotes}"
+    quotes = [f"\u201c{_line(without_citations(span.quote))}\u201d [{span.source}]" for span in contradiction.spans]
+    return f"- {_line(contradiction.text)} {'; '.join(quotes)}"
 
 
 def _line(text: str) -> str:

@@ -44,7 +44,8 @@ UNCHECKED = "no second look was taken at whether the quotes say what the stateme
 
 Quoted = Annotated[str, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 300})]
 
-_CITATION = re.compile(r"[ \t]?\[\d{1,4}(?:\s*[,;]\s*\d{1,4})*\](?:\([^)\s]*\))?")
+_NUMBERS = r"\[\d{1,4}(?:\s*[,;]\s*\d{1,4})*\]"
+_CITATION = re.compile(rf"[ \t]?(?:\[{_NUMBERS}\]|{_NUMBERS})(?:\([^)\s]*\))?")
 _LAST_MARK = re.compile(r"([.!?\u2026\u3002]?)\s*$")
 
 
@@ -209,7 +210,7 @@ class Writer:
             and (second := self._evidence.place(conflict.second.source, conflict.second.quote))
             and first.source != second.source
         ]
-        cited = [self._evidence.sentence(place) for one in statements for place in one.found]
+        cited = [self._evidence.shown_sentence(place) for one in statements for place in one.found]
         compared = [
             Contradiction(text=one.text, spans=[span_of(one.first), span_of(one.second)], found_by="comparison")
             for one in compare(cited, self._material.passages)
@@ -224,11 +225,13 @@ class Writer:
             (-len(asked & stems(found.text)), place, found) for place, found in enumerate(self._evidence.sentences())
         ]
         best = sorted(one for one in scored if one[0] < 0)[:MAX_EXTRACTS]
-        return [Checked(found.text, (found,), begins_paragraph=True) for _, _, found in best]
+        texts = [(without_citations(found.text), found) for _, _, found in best]
+        return [Checked(text, (found,), begins_paragraph=True) for text, found in texts if text]
 
 
 def without_citations(text: str) -> str:
-    """The text without source numbers that a model put into it: only checked ones are shown."""
+    """The text without source numbers that a model put into it, and without a source's own footnotes, which are numbers
+    of something else: only checked ones are shown."""
     return _CITATION.sub("", text).strip()
 
 

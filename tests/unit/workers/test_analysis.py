@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from codeforge.errors import ModelError, SearchError, TaskError
 from codeforge.identity import claim_id
 from codeforge.inputs import AnalysisInput
 from codeforge.results import AnalysisResult
+from codeforge.task import Task
 from tests.unit.agent_context import FakeContext, page
 from workers.analysis import AnalysisAgent
 from workers.report import with_citations, without_citations
@@ -171,12 +174,34 @@ def test_a_contradiction_that_the_model_tells_of_stands_on_quotes_from_two_sourc
     assert "- They give different temperatures. \u201cboils at 100 degrees Celsius\u201d [1];" in result.report
 
 
+class Poor(FakeContext):
+    """A budget that no model call fits into."""
+
+    @property
+    def task(self) -> Task:
+        return replace(super().task, budget_tokens=1)
+
+
+def test_footnotes_of_a_source_are_not_shown_as_citations() -> None:
+    noted = "Water boils at 100 degrees[7] in Rome and[[8]](https://a.example/#cite-8) in Athens."
+    pages = {A: page(A, noted), B: page(B, noted.replace("100", "71"))}
+    claim = statement("Water boils at 100 degrees in Rome.", (1, "Water boils at 100 degrees[7] in Rome"))
+    written = run(FakeContext(answers=answers(claim), pages=pages), given(A, B))
+    extracts = run(Poor(pages=pages), given(A, B))
+    assert written.contradictions
+    assert extracts.claims
+    for result in (written, extracts):
+        assert set(re.findall(r"\[\d+\]", result.report)) == {"[1]", "[2]"}
+        assert all(span.quote in pages[(A, B)[span.source - 1]].markdown for one in result.claims for span in one.spans)
+
+
 @pytest.mark.parametrize(
     ("text", "clean"),
     [
         ("So it is [1].", "So it is."),
         ("So it is [1, 3; 2].", "So it is."),
         ("So [3](https://evil.example/) it is [2](https://x.example).", "So it is."),
+        ("So it is.[[1]](https://a.example/#cite-1) And so[[2, 3]] on.", "So it is. And so on."),
         ("a [link](https://a.example) stays", "a [link](https://a.example) stays"),
     ],
 )

@@ -40,6 +40,17 @@ def test_a_statement_that_its_quote_bears_out_is_found(statement: str, source: i
     assert {1: TOWER, 2: OTHER}[stands_in][found.start : found.end] == found.text
 
 
+def test_of_a_sentence_that_goes_on_beyond_its_passage_only_the_shown_part_is_cited() -> None:
+    shown = Passage(1, 10, TOWER[10:60])
+    known = Evidence({1: SourceText("The Eiffel Tower", TOWER)}, [shown])
+    quoted = known.place(1, "It was built by")
+    assert quoted is not None
+    assert known.sentence(quoted).text == "It was built by Gustave Eiffel in 1889."
+    cited = known.shown_sentence(quoted)
+    assert (cited.text, cited.end) == ("It was built by Gustave", shown.end)
+    assert TOWER[cited.start : cited.end] == cited.text
+
+
 @pytest.mark.parametrize(
     ("statement", "quote", "reason"),
     [
