@@ -130,6 +130,17 @@ def test_the_engines_are_those_of_the_cluster(project: Project) -> None:
     assert {"redis", "neo4j", "qdrant/qdrant"} <= set(map(repository, here & there))
 
 
+def test_prometheus_keeps_what_it_keeps_in_the_cluster(project: Project) -> None:
+    (there,) = {
+        tuple(container["args"])
+        for overlay in overlays()
+        for _, container in all_containers(rendering(overlay.name))
+        if container["name"] == "prometheus"
+    }
+    here = services(project)["prometheus"]["command"]
+    assert [flag for flag in here if "config.file" not in flag] == [flag for flag in there if "config.file" not in flag]
+
+
 def test_every_rule_is_proved() -> None:
     defined = {
         function
