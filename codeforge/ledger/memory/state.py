@@ -109,7 +109,8 @@ class MemoryState:
         caps: Caps = NO_CAPS,
     ) -> None:
         self.caps = caps
-        self.now_ms = clock_ms
+        self._clock_ms = clock_ms
+        self._instant = clock_ms()
         self.down = False
         self.closed = False
         self.full = False
@@ -143,9 +144,14 @@ class MemoryState:
         self._last_id = (0, 0)
         self._changed = asyncio.Event()
 
+    def now_ms(self) -> int:
+        """The moment of the latest call: as in a script, time stands still within one."""
+        return self._instant
+
     async def _reached(self) -> None:
         """A round trip: others run meanwhile. Raises LedgerUnavailable while the ledger is down."""
         await asyncio.sleep(0)
+        self._instant = self._clock_ms()
         if self.down:
             raise LedgerUnavailable("the ledger cannot be reached (down)")
 
