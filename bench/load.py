@@ -65,7 +65,8 @@ def post(
     )
     request = KEYED.format(salt=salt) if salt else ""
     script.write_text(SCRIPT.format(body_file=str(body_file), request=request, headers=more))
-    command = [wrk, "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--latency", "-s", str(script), url]
+    command = [wrk, "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "--latency"]
+    command += ["-s", str(script), url]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60)
     return read(ended.stdout)
 
