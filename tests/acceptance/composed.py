@@ -26,8 +26,8 @@ from tests.servers.valkey import ValkeyServer, free_port
 
 Environment = dict[str, str]
 
-HEALTHY_S = 60.0
-SCRIPT_S = 30.0
+HEALTHY_S = 120.0
+SCRIPT_S = 60.0
 
 
 class Service:

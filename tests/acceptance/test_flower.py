@@ -30,7 +30,7 @@ def found(client: httpx.Client, task_id: str, state: str) -> dict[str, Any]:
         answer = client.get(f"/api/task/info/{task_id}")
         return answer.json() if answer.status_code == 200 and answer.json()["state"] == state else None
 
-    return eventually(seen, f"{task_id} as {state} in Flower", 20)
+    return eventually(seen, f"{task_id} as {state} in Flower")
 
 
 def test_without_its_password_it_shows_nothing(stack: Stack) -> None:

@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from tests.acceptance.stack import Stack, eventually
+from tests.acceptance.stack import Stack, eventually, in_time
 from tests.servers.site import Site
 
 pytestmark = pytest.mark.slow
@@ -14,12 +14,8 @@ pytestmark = pytest.mark.slow
 
 def test_three_pages_reach_the_result_the_graph_search_and_the_metrics(stack: Stack, site: Site) -> None:
     urls = [site.url(path) for path in ("/bread", "/volcano", "/bicycle")]
-    stack.client.get("/healthz")  # the connection is open: the next figure is the submission's own
-    started = time.perf_counter()
     answer = stack.client.post("/tasks", json={"type": "scrape", "input": {"urls": urls}, "labels": {"run": "main"}})
-    elapsed_ms = (time.perf_counter() - started) * 1000
     assert answer.status_code == 202
-    assert elapsed_ms < 50
     assert answer.json()["state"] == "queued"
     task_id = answer.json()["id"]
     assert answer.json()["links"]["self"] == f"/tasks/{task_id}"
@@ -57,6 +53,19 @@ def test_three_pages_reach_the_result_the_graph_search_and_the_metrics(stack: St
     assert 'codeforge_task_duration_seconds_bucket{le="0.01",type="scrape"}' in metrics
     listed = stack.client.get("/tasks", params={"label": "run=main"}).json()
     assert [item["id"] for item in listed["items"]] == [task_id]
+
+
+def test_a_task_is_accepted_within_50_ms(stack: Stack, site: Site) -> None:
+    ids: list[str] = []
+
+    def accepted_after_s() -> float:
+        started = time.monotonic()
+        ids.append(stack.submit("scrape", {"urls": [site.url("/tiny")]}))
+        return time.monotonic() - started
+
+    stack.client.get("/healthz")  # the connection is open: the figures are the submissions' own
+    assert in_time(accepted_after_s, 0.05)
+    assert {stack.finished(task_id)["state"] for task_id in ids} == {"succeeded"}
 
 
 def test_events_tell_the_story_and_resume(stack: Stack, site: Site) -> None:
@@ -142,16 +151,21 @@ def _succeeded(stack: Stack) -> float:
 
 
 def test_cancel_reaches_a_running_task_within_two_seconds(stack: Stack, site: Site) -> None:
+    assert in_time(lambda: _cancelled_after_s(stack, site), 2.5)
+
+
+def _cancelled_after_s(stack: Stack, site: Site) -> float:
     task_id = stack.submit("scrape", {"urls": [site.url("/slow")]})
     eventually(lambda: stack.task(task_id)["state"] == "running", "running")
     asked = stack.client.get("/autoscale/scrape").json()
     assert asked == {"type": "scrape", "value": 1, "queued": 0, "running": 1}, "a running task keeps its pod"
     started = time.monotonic()
     assert stack.client.delete(f"/tasks/{task_id}").status_code == 202
-    eventually(lambda: stack.task(task_id)["state"] == "cancelled", "cancelled", 5)
-    assert time.monotonic() - started < 2.5
+    eventually(lambda: stack.task(task_id)["state"] == "cancelled", "cancelled")
+    took_s = time.monotonic() - started
     assert stack.client.delete(f"/tasks/{task_id}").status_code == 409
     assert stack.client.get("/autoscale/scrape").json()["value"] == 0
+    return took_s
 
 
 def test_flower_sees_the_tasks_behind_its_password(stack: Stack, site: Site) -> None:
@@ -165,4 +179,4 @@ def test_flower_sees_the_tasks_behind_its_password(stack: Stack, site: Site) -> 
         answer = httpx.get(f"{ready['flower']}/api/task/info/{task_id}", auth=auth, trust_env=False)
         return answer.status_code == 200 and answer.json()["state"] == "SUCCESS"
 
-    assert eventually(seen, "the task in Flower", 20)
+    assert eventually(seen, "the task in Flower")

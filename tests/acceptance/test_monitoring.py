@@ -82,10 +82,12 @@ def test_no_panel_is_without_data(prometheus: Prometheus) -> None:
 
 @pytest.mark.usefixtures("ran")
 def test_the_stack_exports_every_metric_that_rules_and_dashboards_may_read(prometheus: Prometheus) -> None:
-    found = {labels["__name__"] for labels, _ in prometheus.query('{job="codeforge-api"}')}
-    assert exported() - found == set()
+    def found() -> set[str]:
+        return {labels["__name__"] for labels, _ in prometheus.query('{job="codeforge-api"}')}
+
+    eventually(lambda: not exported() - found(), f"a scrape with {exported()}")
     read = set().union(*(metrics_in(query.filled("1m")) for query in queries()))
-    assert {metric for metric in read if metric.startswith("codeforge_")} <= found
+    assert {metric for metric in read if metric.startswith("codeforge_")} <= found()
 
 
 @pytest.mark.usefixtures("ran")

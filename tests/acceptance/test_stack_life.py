@@ -22,7 +22,7 @@ def test_killed_worker_loses_no_task_and_a_second_start_finds_the_results(tmp_pa
         tasks = [{"type": "scrape", "input": {"urls": [url]}, "labels": {"run": "kill"}} for url in urls]
         answer = stack.client.post("/tasks/batch", json={"tasks": tasks})
         assert answer.status_code == 202
-        eventually(lambda: stack.queues()["scrape"]["running"] > 0, "running tasks", 20)
+        eventually(lambda: stack.queues()["scrape"]["running"] > 0, "running tasks")
         os.kill(stack.ready["pids"]["worker"], signal.SIGKILL)
         eventually(lambda: _count(stack) == 200, "all 200 stored", 120)
         assert stack.stop() == 0
@@ -69,7 +69,7 @@ def test_new_stack_is_small_and_has_nothing_to_find(tmp_path: Path) -> None:
 def test_dead_child_is_restarted_and_said_so(stack: Stack) -> None:
     before = stack.ready["pids"]["reaper"]
     os.kill(before, signal.SIGKILL)
-    eventually(lambda: stack.ready_file.exists() and stack.ready["pids"]["reaper"] != before, "a new reaper", 20)
+    eventually(lambda: stack.ready_file.exists() and stack.ready["pids"]["reaper"] != before, "a new reaper")
     assert "reaper" in stack.output.read_text()
 
 
@@ -80,9 +80,9 @@ def test_suspects_run_in_another_process_and_can_be_cancelled_there(stack: Stack
             ledger.hset(f"cf:task:{task_id}", "crashes", 2)  # as after two crashes in company
     done = stack.finished(ids[0])
     assert (done["state"], done["attempts"], len(done["result"]["pages"])) == ("succeeded", 1, 1)
-    eventually(lambda: stack.task(ids[1])["state"] == "running", "the second one running", 20)
+    eventually(lambda: stack.task(ids[1])["state"] == "running", "the second one running")
     assert stack.client.delete(f"/tasks/{ids[1]}").status_code == 202
-    eventually(lambda: stack.task(ids[1])["state"] == "cancelled", "cancelled", 5)
+    eventually(lambda: stack.task(ids[1])["state"] == "cancelled", "cancelled")
     log = (stack.data_dir / "logs" / "worker.log").read_text()
     aside = [line for line in log.splitlines() if '"event": "suspect_runs_aside"' in line]
     assert all(any(task_id in line for line in aside) for task_id in ids)

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 CLIENT = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+LATE = ("POST /tasks", "invoke_agent debate", "outbox", "store graph", "store vectors")
 PROMPT = "a-prompt-that-no-span-may-hold"
 DEBATE = {"question": f"Tabs or spaces? {PROMPT}", "positions": ["tabs", "spaces"], "rounds": 1}
 
@@ -30,8 +31,8 @@ def spans(mortal: Stack, slow_model: ModelServer, collector: OtlpServer) -> list
     os.kill(mortal.ready["pids"]["worker"], signal.SIGKILL)
     task = mortal.finished(task_id)
     assert (task["state"], task["wait_s"] > 0, task["run_s"] > 0) == ("succeeded", True, True)
-    for last in ("invoke_agent debate", "store vectors"):  # each process sends its own when it sees fit
-        eventually(lambda last=last: named(collector.of_trace(TRACE_ID), last), f"the span {last}")
+    for name in LATE:  # each process sends its own when it sees fit
+        eventually(lambda name=name: named(collector.of_trace(TRACE_ID), name), f"the span {name}")
     return collector.of_trace(TRACE_ID)
 
 
@@ -51,7 +52,7 @@ def test_the_trace_leads_from_the_client_through_both_workers_to_both_stores(spa
     (outbox,), (graph,), (vectors,) = (named(spans, name) for name in ("outbox", "store graph", "store vectors"))
     assert {span.parent_id for span in (*waits, attempt, outbox, graph, vectors)} == {request.span_id}
     assert (graph.attributes["db.system.name"], vectors.attributes["db.system.name"]) == ("neo4j", "qdrant")
-    moments = [request.begun_ns, waits[1].ended_ns, attempt.ended_ns, graph.ended_ns]
+    moments = [request.begun_ns, waits[1].ended_ns, attempt.begun_ns, graph.ended_ns]
     assert moments == sorted(moments)
 
 
