@@ -60,21 +60,24 @@ def runs_another(worker: CeleryWorker, task_id: str) -> None:
 
 
 def test_as_many_tasks_run_at_once_as_there_are_slots_and_no_more_are_taken(worker: CeleryWorker) -> None:
-    for number in range(SLOTS + 3):
-        worker.send(f"sleep-600-many{number}")
-    wait_until(lambda: worker.count("run") == SLOTS, "all slots busy")
+    ids = [f"hold-0-many-{number}" for number in range(SLOTS + 3)]
+    for task_id in ids:
+        worker.send(task_id)
+    wait_until(lambda: sum(f"run {task_id}" in worker.log for task_id in ids) == SLOTS, "all slots busy")
     assert worker.redis.llen("scrape") == 3  # nothing waits inside the worker, where no scaler sees it
-    wait_until(lambda: worker.count("done") == SLOTS + 3, "all done")
+    worker.open("many")
+    worker.wait_log(*(f"done {task_id}" for task_id in ids))
     worker.send("peak-1-a")
     wait_until(lambda: worker.count("peak") == 1, "the peak's report")
     assert f"peak {SLOTS}" in worker.log
 
 
 def test_nothing_is_left_of_a_message_once_it_is_taken(worker: CeleryWorker) -> None:
-    worker.send("sleep-300-taken")
-    worker.wait_log("run sleep-300-taken")
+    worker.send("hold-0-taken-a")
+    worker.wait_log("run hold-0-taken-a")
     keys = {str(key) for key in worker.redis.keys("*")}
-    assert "done sleep-300-taken" not in worker.log
+    worker.open("taken")
+    worker.wait_log("done hold-0-taken-a")
     assert {key for key in keys if not key.startswith("_kombu.binding")} == {"log"}
 
 
@@ -125,37 +128,37 @@ def test_a_task_that_raises_fails_and_harms_no_other(worker: CeleryWorker, event
 
 
 def test_the_soft_limit_cancels_the_coroutine_and_fails_the_task(worker: CeleryWorker, events: Events) -> None:
-    worker.push(limited("sleep-9000-soft", soft_s=0.2))
-    events.wait("sleep-9000-soft", "task-failed")
-    worker.wait_log("cancelled sleep-9000-soft")
-    worker.wait_output("Soft time limit (0.2s) exceeded for codeforge.scrape[sleep-9000-soft]")
+    worker.push(limited("sleep-600000-soft", soft_s=0.2))
+    events.wait("sleep-600000-soft", "task-failed")
+    worker.wait_log("cancelled sleep-600000-soft")
+    worker.wait_output("Soft time limit (0.2s) exceeded for codeforge.scrape[sleep-600000-soft]")
     worker.wait_output("raised unexpected: SoftTimeLimitExceeded(0.2)")
 
 
 def test_the_hard_limit_ends_the_task_once_and_frees_its_slot(worker: CeleryWorker, events: Events) -> None:
-    worker.push(limited("sleep-9000-hard", hard_s=0.2))
-    worker.wait_log("cancelled sleep-9000-hard")
+    worker.push(limited("sleep-600000-hard", hard_s=0.2))
+    worker.wait_log("cancelled sleep-600000-hard")
     runs_another(worker, "hard")
     events.wait("sleep-1-hard0", "task-succeeded")
-    assert events.of("sleep-9000-hard") == ["task-received", "task-started", "task-failed"]
-    worker.wait_output("Hard time limit (0.2s) exceeded for codeforge.scrape[sleep-9000-hard]")
+    assert events.of("sleep-600000-hard") == ["task-received", "task-started", "task-failed"]
+    worker.wait_output("Hard time limit (0.2s) exceeded for codeforge.scrape[sleep-600000-hard]")
 
 
 def test_a_task_within_its_limits_is_left_alone(worker: CeleryWorker, events: Events) -> None:
-    worker.push(limited("sleep-50-within", soft_s=5, hard_s=9))
+    worker.push(limited("sleep-50-within", soft_s=300, hard_s=600))
     events.wait("sleep-50-within", "task-succeeded")
 
 
 def test_terminate_cancels_the_coroutine_and_reports_it_as_revoked(
     worker: CeleryWorker, client: Celery, events: Events
 ) -> None:
-    worker.send("sleep-9000-gone")
-    events.wait("sleep-9000-gone", "task-started")
-    client.control.revoke("sleep-9000-gone", terminate=True)
-    worker.wait_log("cancelled sleep-9000-gone")
+    worker.send("sleep-600000-gone")
+    events.wait("sleep-600000-gone", "task-started")
+    client.control.revoke("sleep-600000-gone", terminate=True)
+    worker.wait_log("cancelled sleep-600000-gone")
     runs_another(worker, "gone")
     events.wait("sleep-1-gone0", "task-succeeded")
-    assert events.of("sleep-9000-gone") == ["task-received", "task-started", "task-revoked"]
+    assert events.of("sleep-600000-gone") == ["task-received", "task-started", "task-revoked"]
 
 
 @pytest.mark.parametrize(
@@ -177,11 +180,14 @@ def test_a_message_that_makes_no_sense_is_dropped(worker: CeleryWorker, body: by
 
 def test_messages_are_taken_together_and_one_that_makes_no_sense_costs_no_other(worker: CeleryWorker) -> None:
     worker.redis.config_resetstat()
-    bodies = [ring(f"sleep-1-batch{number}", WorkerType.SCRAPE, Priority.NORMAL).body for number in range(6 * SLOTS)]
+    ids = [f"hold-0-batch-{number}" for number in range(SLOTS)]  # no slot is free again while they are counted
+    bodies = [ring(task_id, WorkerType.SCRAPE, Priority.NORMAL).body for task_id in ids]
     worker.redis.lpush("scrape", *bodies[:2], "{", *bodies[2:])
-    worker.wait_log(*(f"done sleep-1-batch{number}" for number in range(6 * SLOTS)))
+    worker.wait_log(*(f"run {task_id}" for task_id in ids))
     taken = worker.redis.info("commandstats")
-    assert taken["cmdstat_blmpop"]["calls"] < 4 * SLOTS
+    worker.open("batch")
+    worker.wait_log(*(f"done {task_id}" for task_id in ids))
+    assert taken["cmdstat_blmpop"]["calls"] < SLOTS
     assert "cmdstat_brpop" not in taken
 
 

@@ -1,7 +1,6 @@
 """Starts, stops and faults of a worker with the asyncio pool; each test has a worker of its own."""
 
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,13 +40,14 @@ def ring_for(worker: CeleryWorker, task_id: str, worker_type: WorkerType, priori
 def test_priorities_are_strict_and_types_of_one_priority_take_turns(start: Start) -> None:
     worker = start(WORKER_TYPE="general", MAX_CONCURRENT_TASKS="1")
     worker.wait_ready()
-    worker.send("sleep-400-first")
-    worker.wait_log("run sleep-400-first")
+    worker.send("hold-0-gate-first")
+    worker.wait_log("run hold-0-gate-first")
     ring_for(worker, "sleep-1-low", WorkerType.SCRAPE, Priority.LOW)
     for worker_type in (WorkerType.SCRAPE, WorkerType.CODING):
         for number in range(3):
             ring_for(worker, f"sleep-1-{worker_type}{number}", worker_type, Priority.NORMAL)
     ring_for(worker, "sleep-1-high", WorkerType.DEBATE, Priority.HIGH)
+    worker.open("gate")
     worker.wait_log("done sleep-1-low")
     order = [line.rsplit("-", 1)[1] for line in worker.log if line.startswith("run ")]
     assert order[:2] == ["first", "high"]
@@ -59,23 +59,24 @@ def test_priorities_are_strict_and_types_of_one_priority_take_turns(start: Start
 
 
 def test_sigterm_stops_claiming_drains_and_exits_0(start: Start) -> None:
-    worker = start(MAX_CONCURRENT_TASKS="3", DRAIN_S="1")
+    worker = start(MAX_CONCURRENT_TASKS="3", DRAIN_S="3")
     worker.wait_ready()
-    for task_id in ("sleep-500-short", "sleep-60000-long"):
+    for task_id in ("hold-0-gate-short", "sleep-600000-long"):
         worker.send(task_id)
-    worker.wait_log("run sleep-500-short", "run sleep-60000-long")
+    worker.wait_log("run hold-0-gate-short", "run sleep-600000-long")
     worker.signal(signal.SIGTERM)
-    worker.wait_log("drain 1")
+    worker.wait_log("drain 3")
+    worker.open("gate")
     worker.send("sleep-1-late")
     assert worker.wait_exit() == 0
-    assert "done sleep-500-short" in worker.log
-    assert "cancelled sleep-60000-long" in worker.log
+    assert "done hold-0-gate-short" in worker.log
+    assert "cancelled sleep-600000-long" in worker.log
     assert worker.log[-1] == "stop"
     assert "run sleep-1-late" not in worker.log
 
 
 def test_a_monitor_hears_how_the_last_tasks_ended(start: Start, valkey: ValkeyServer) -> None:
-    worker = start(MAX_CONCURRENT_TASKS="1", DRAIN_S="5")
+    worker = start(MAX_CONCURRENT_TASKS="1", DRAIN_S="600")
     worker.wait_ready()
     with make_app(load_settings({"REDIS_URL": valkey.url}), (WorkerType.SCRAPE,)) as app, Events(app) as events:
         worker.send("sleep-500-last")
@@ -88,43 +89,41 @@ def test_a_monitor_hears_how_the_last_tasks_ended(start: Start, valkey: ValkeySe
 def test_a_task_that_ignores_its_cancellation_does_not_keep_the_worker_alive(start: Start) -> None:
     worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="0")
     worker.wait_ready()
-    worker.send("stubborn-60000-a")
-    worker.wait_log("run stubborn-60000-a")
-    began = time.monotonic()
+    worker.send("stubborn-600000-a")
+    worker.wait_log("run stubborn-600000-a")
     worker.signal(signal.SIGTERM)
     assert worker.wait_exit() == 0
-    assert time.monotonic() - began < 9
     assert "1 tasks did not end when they were cancelled" in worker.output
 
 
 def test_sigquit_hands_back_at_once(start: Start) -> None:
-    worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="60")
+    worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="600")
     worker.wait_ready()
-    worker.send("sleep-60000-a")
-    worker.wait_log("run sleep-60000-a")
+    worker.send("sleep-600000-a")
+    worker.wait_log("run sleep-600000-a")
     worker.signal(signal.SIGQUIT)
     worker.wait_exit()
     assert "drain 0" in worker.log
-    assert "cancelled sleep-60000-a" in worker.log
+    assert "cancelled sleep-600000-a" in worker.log
 
 
 def test_sigquit_cuts_a_drain_short(start: Start) -> None:
-    worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="60")
+    worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="600")
     worker.wait_ready()
-    worker.send("sleep-60000-a")
-    worker.wait_log("run sleep-60000-a")
+    worker.send("sleep-600000-a")
+    worker.wait_log("run sleep-600000-a")
     worker.signal(signal.SIGTERM)
-    worker.wait_log("drain 60")
+    worker.wait_log("drain 600")
     worker.signal(signal.SIGQUIT)
     worker.wait_exit()
-    assert "cancelled sleep-60000-a" in worker.log
+    assert "cancelled sleep-600000-a" in worker.log
 
 
 def test_a_dead_loop_ends_the_process_with_an_error(start: Start) -> None:
     worker = start(MAX_CONCURRENT_TASKS="4")
     worker.wait_ready()
-    worker.send("sleep-60000-beside")
-    worker.wait_log("run sleep-60000-beside")
+    worker.send("sleep-600000-beside")
+    worker.wait_log("run sleep-600000-beside")
     worker.send("stoploop-1-a")
     assert worker.wait_exit() == 1
     assert "the event loop died" in worker.output
@@ -141,11 +140,12 @@ def test_a_lost_broker_interrupts_no_task_and_is_found_again(start: Start, valke
     worker = start(MAX_CONCURRENT_TASKS="4")
     worker.wait_ready()
     for number in range(4):
-        worker.send(f"sleep-1500-{number}")
+        worker.send(f"hold-0-outage-{number}")
     for number in range(20):
         worker.send(f"sleep-5-waiting{number}")
     wait_until(lambda: worker.count("run") == 4, "four running")
     valkey.restart()
+    worker.open("outage")
     wait_until(lambda: worker.count("done") == 24, "all done")
     assert worker.count("run") == 24  # none ran twice
     worker.wait_output("Connection to broker lost")

@@ -13,13 +13,13 @@ import redis
 from codeforge.broker.message import ring
 from codeforge.settings import BARE_NAMES, PREFIX
 from codeforge.worker_types import Priority, WorkerType
+from tests.patience import PATIENCE_S
 from tests.servers.valkey import ValkeyServer
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 20.0
 
 
-def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
+def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = PATIENCE_S) -> None:
     """Polls `condition`. Raises AssertionError that says what did not happen."""
     deadline = time.monotonic() + deadline_s
     while not condition():
@@ -91,19 +91,23 @@ class CeleryWorker:
         """Puts these bytes into its queue."""
         self.redis.lpush(ring("any", self.worker_type, priority).queue, body)
 
+    def open(self, gate: str) -> None:
+        """Tasks that hold for it go on; see `tests.contract.apps.pool_app`."""
+        self.redis.rpush("log", f"open {gate}")
+
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal."""
         self.process.send_signal(number)
 
     def wait_exit(self) -> int:
         """Until it ended; its exit code."""
-        return self.process.wait(DEADLINE_S)
+        return self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
         """SIGKILL to it and its children; tests that are about stopping it did so before."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)  # a group of its own, see above
-            self.process.wait(DEADLINE_S)
+            self.process.wait(PATIENCE_S)
         self.redis.close()
 
 

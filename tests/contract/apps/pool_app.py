@@ -1,7 +1,7 @@
 """A worker with a scripted runtime: `celery -A tests.contract.apps.pool_app worker`.
 
-A task's id says what it does: `<word>-<milliseconds>-<anything>`. What happens is pushed onto the Redis list `log` as
-`<event> <task id>`.
+A task's id says what it does: `<word>-<milliseconds>-<anything>`; `hold-0-<gate>-<anything>` goes on until the test
+opens the gate. What happens is pushed onto the Redis list `log` as `<event> <task id>`, or `open <gate>` by the test.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ NO_START = "no-start"
 
 class ScriptedRuntime:
     def __init__(self, address: str, fault: str) -> None:
-        patience = Retry(ConstantBackoff(0.1), retries=20)  # outlives a restart of the server
-        self._redis = Redis.from_url(address, retry=patience, retry_on_error=[ConnectionError])
+        self._redis = _client(address, 60.0)  # outlives a restart of the server
+        self._at_the_end = _client(address, 2.0)  # without a server the worker must stop all the same
         self._fault = fault
         self._claiming = True
         self._running: dict[str, asyncio.Task[Any]] = {}
@@ -64,6 +64,8 @@ class ScriptedRuntime:
             raise ValueError("an agent's fault")
         if word == "exit":
             sys.exit(3)
+        if word == "hold":
+            await self._opened(task_id.split("-")[2])
         if word == "peak":
             await self._log(f"peak {self._peak}")
         if word == "stoploop":
@@ -76,18 +78,28 @@ class ScriptedRuntime:
         self._claiming = False
 
     async def drain(self, deadline_s: float) -> None:
-        await self._log(f"drain {deadline_s:g}")
+        await self._at_the_end.rpush("log", f"drain {deadline_s:g}")
         if self._running:
             _, late = await asyncio.wait(self._running.values(), timeout=deadline_s)
             for task in late:
                 task.cancel()
 
     async def stop(self) -> None:
-        await self._log("stop")
+        await self._at_the_end.rpush("log", "stop")
+        await self._at_the_end.aclose()
         await self._redis.aclose()
+
+    async def _opened(self, gate: str) -> None:
+        while await self._redis.lpos("log", f"open {gate}") is None:  # noqa: ASYNC110 - another process says so
+            await asyncio.sleep(0.02)
 
     async def _log(self, line: str) -> None:
         await self._redis.rpush("log", line)
+
+
+def _client(address: str, patience_s: float) -> Redis:
+    patience = Retry(ConstantBackoff(0.1), retries=int(patience_s / 0.1))
+    return Redis.from_url(address, retry=patience, retry_on_error=[ConnectionError])
 
 
 async def _ignore_cancellation(seconds: float) -> None:
