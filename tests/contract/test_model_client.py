@@ -16,6 +16,7 @@ from codeforge.errors import ModelError
 from codeforge.llm import connection
 from codeforge.llm.client import OpenAICompatibleClient
 from codeforge.llm.failures import RetryPolicy
+from tests.patience import PATIENCE_S
 from tests.servers.model import MODEL, ModelServer, Scripted
 from tests.servers.valkey import free_port
 
@@ -193,7 +194,7 @@ def test_retry_after_in_seconds_is_waited() -> None:
         server.scripted = [Scripted(status=429, headers={"retry-after": "1"})]
         started = time.monotonic()
         use(server.url, call())
-        assert 1.0 <= time.monotonic() - started < 3.0
+        assert 1.0 <= time.monotonic() - started < 30.0
 
 
 def test_retry_after_as_a_date_is_waited() -> None:
@@ -202,7 +203,7 @@ def test_retry_after_as_a_date_is_waited() -> None:
         server.scripted = [Scripted(status=503, headers={"retry-after": formatdate(time.time() + 2, usegmt=True)})]
         started = time.monotonic()
         use(server.url, call(), retry=RetryPolicy(base_s=0.01, longest_wait_s=5.0))
-        assert 0.9 <= time.monotonic() - started < 4.0
+        assert 0.9 <= time.monotonic() - started < 30.0
 
 
 def test_a_long_retry_after_is_left_to_the_caller() -> None:
@@ -215,11 +216,12 @@ def test_a_long_retry_after_is_left_to_the_caller() -> None:
 
 def test_a_timeout_after_sending_is_not_tried_again() -> None:
     with ModelServer() as server:
-        server.scripted = [Scripted(hang_s=30.0)]
-        error = error_of(server.url, timeout_s=0.3)
+        server.scripted = [Scripted(hang_s=600.0)]
+        error = error_of(server.url, timeout_s=0.7)
+        assert server.arrived.wait(PATIENCE_S)
         assert len(server.calls) == 1
     assert (error.code, error.retryable) == ("model_unavailable", True)
-    assert "0.3 s" in error.message
+    assert "0.7 s" in error.message
 
 
 def test_a_connection_lost_in_the_answer_is_not_tried_again() -> None:
@@ -324,7 +326,7 @@ def test_no_more_calls_than_connections_are_under_way() -> None:
     async def many(client: OpenAICompatibleClient) -> None:
         await asyncio.gather(*(call()(client) for _ in range(12)))
 
-    with ModelServer(latency_s=0.05) as server:
+    with ModelServer(latency_s=0.05, together=3) as server:
         use(server.url, many, max_connections=3)
         assert server.most_in_flight == 3
 
@@ -333,24 +335,24 @@ def test_hundreds_of_calls_go_out_at_once() -> None:
     async def many(client: OpenAICompatibleClient) -> list[ModelReply]:
         return await asyncio.gather(*(call()(client) for _ in range(300)))
 
-    with ModelServer(latency_s=1.0) as server:
+    with ModelServer(together=300) as server:
         replies = use(server.url, many, timeout_s=60.0)
         assert len(replies) == 300
-        assert server.most_in_flight > 150
+        assert server.most_in_flight == 300
 
 
 def test_a_cancelled_call_gives_its_connection_back() -> None:
     async def cancel_one(client: OpenAICompatibleClient) -> str:
         first = asyncio.ensure_future(call()(client))
-        assert await asyncio.to_thread(server.arrived.wait, 5.0)
+        assert await asyncio.to_thread(server.arrived.wait, PATIENCE_S)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
         return (await call()(client)).text
 
     with ModelServer() as server:
-        server.scripted = [Scripted(hang_s=30.0)]
-        assert use(server.url, cancel_one, max_connections=1, timeout_s=5.0)
+        server.scripted = [Scripted(hang_s=600.0)]
+        assert use(server.url, cancel_one, max_connections=1, timeout_s=PATIENCE_S)
 
 
 def test_ping_spends_nothing() -> None:

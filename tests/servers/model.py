@@ -20,7 +20,7 @@ import uvicorn
 
 from tests.servers.instances import smallest
 
-START_S = 10.0
+START_S = 60.0
 MODEL = "test-model"
 
 JsonObject = dict[str, Any]
@@ -54,7 +54,8 @@ class Call:
 
 class ModelServer:
     """The server. `scripted` answers go out first, one a request; then what `writer` makes of a request's body, if
-    that is not None; then completions after `latency_s` seconds.
+    that is not None; then completions after `latency_s` seconds. No answer goes out before so many calls as `together`
+    says are under way.
 
     `dialect` is what it takes as `response_format`: `any`, `openai` (a strict `json_schema` without length bounds),
     `llama_cpp` (`json_object` with a `schema`, status 500 for the rest), `json_object` only, or `none`. `cost` is
@@ -65,6 +66,7 @@ class ModelServer:
         self,
         *,
         latency_s: float = 0.0,
+        together: int = 1,
         dialect: Literal["any", "openai", "llama_cpp", "json_object", "none"] = "any",
         models: Iterable[str] = (MODEL,),
         key: str | None = None,
@@ -83,6 +85,8 @@ class ModelServer:
         self.arrived = threading.Event()  # set by the first call
         self.in_flight = 0
         self.most_in_flight = 0
+        self._together = together
+        self._enough = asyncio.Event()
         self._key = key
         self._log = log
         self._writer = writer
@@ -138,7 +142,10 @@ class ModelServer:
         answer = self._next(body)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        if self.most_in_flight >= self._together:
+            self._enough.set()
         try:
+            await asyncio.wait_for(self._enough.wait(), START_S)
             await asyncio.sleep(answer.hang_s or self.latency_s)
         finally:
             self.in_flight -= 1
