@@ -30,7 +30,7 @@ from tests.servers.unrendered import CHALLENGES, NOTICES, SHELLS, SKELETONS, WAL
 from tests.servers.zenrows import Browsed, ZenRowsApi
 
 ROBOTS = "User-agent: *\nDisallow: /private\nDisallow: /*.cgi$\nAllow: /private/open\n"
-LIMITS = DownloadLimits(total_s=20.0, retry_delay_s=0.01, retry_after_s=2.0)
+LIMITS = DownloadLimits(total_s=120.0, retry_delay_s=0.01, retry_after_s=2.0)
 SHORT = replace(LIMITS, total_s=0.5)
 LOAF = article("Rendered bread", BREAD)
 TOPIC = {
@@ -181,7 +181,7 @@ async def _fetched(
         robots_age_s=60.0,
         sharing=SharedPages(MemoryPages()),
     )
-    terms = FetchTerms("acme", deadline=time.monotonic() + 30.0, renders=RenderAllowance(100))
+    terms = FetchTerms("acme", deadline=time.monotonic() + 150.0, renders=RenderAllowance(100))
     try:
         found = await asyncio.gather(
             *(fetcher.fetch(site.url(path), mode="auto", terms=terms) for path in paths), return_exceptions=True

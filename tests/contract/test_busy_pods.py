@@ -11,6 +11,7 @@ from codeforge.settings import load_settings
 from codeforge.wiring.busy_pods import busy_pods
 from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import SUCCESS, opened_ledger
+from tests.patience import PATIENCE_S
 from tests.servers.kubernetes import KubernetesApi
 from tests.servers.valkey import ValkeyServer
 
@@ -40,7 +41,7 @@ async def test_pod_is_marked_while_it_works(
             await _marks(cluster, "1", None)
             await cf.ledger.finish(claimed.claim, SUCCESS)
             await _marks(cluster, "0", None)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while (await cf.ledger.snapshot()).counters.get("pod_marks:written") != 2:
                     assert not loop.done()
             loop.cancel()
@@ -48,6 +49,6 @@ async def test_pod_is_marked_while_it_works(
 
 
 async def _marks(cluster: KubernetesApi, *wanted: str | None) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while tuple(map(cluster.annotation, sorted(cluster.pods))) != wanted:  # noqa: ASYNC110  # a server's thread writes
             await asyncio.sleep(0.01)

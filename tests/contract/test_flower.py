@@ -19,7 +19,7 @@ from tests.servers.celery_worker import CeleryWorker, wait_until
 from tests.servers.replicated import ReplicatedValkey
 from tests.servers.valkey import ValkeyServer, free_port
 
-START_S = 30.0
+START_S = 60.0
 
 
 def status(port: int, path: str, credentials: str = "") -> int:
@@ -35,7 +35,7 @@ def body(port: int, path: str, credentials: str) -> str:
 def get(port: int, path: str, credentials: str) -> tuple[int, str]:
     """Status and body of a GET."""
     headers = {"Authorization": f"Basic {b64encode(credentials.encode()).decode()}"} if credentials else {}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_S)
     try:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()
@@ -66,7 +66,7 @@ def started(redis_url: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         yield process, port
     finally:
         process.kill()
-        process.wait(timeout=10)
+        process.wait(timeout=START_S)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_it_lets_in_who_has_the_password_and_stops_at_sigterm(flower: tuple[subp
     assert status(port, "/workers", "me:wrong") == 401
     assert status(port, "/workers", "me:secret") == 200
     process.terminate()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=START_S) == 0
 
 
 def test_behind_sentinels_it_sees_the_master_s_workers(tmp_path: Path) -> None:

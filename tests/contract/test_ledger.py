@@ -12,6 +12,7 @@ from codeforge.task import ModelCall, Progress, TaskState, Usage
 from codeforge.worker_types import Priority, WorkerType
 from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -173,7 +174,7 @@ async def test_retry_waits_then_runs_and_ends_dead(cf: LedgerEngine) -> None:
     assert got.not_before is not None
     assert got.error == FAILURE
     assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].delayed == 1
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not (await cf.reaper.reap()).promoted:
             pass
     assert (await cf.messages("scrape"))[-1] == Message(f"{task.id}:r1", task.id)
@@ -310,7 +311,7 @@ async def test_delayed_task_is_queued_with_its_time(cf: LedgerEngine) -> None:
     assert got.not_before == got.created_at + 50
     assert await cf.messages("scrape") == []
     assert await cf.ledger.claim(task.id, await cf.worker(), "c") is None
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not (await cf.reaper.reap()).promoted:
             pass
     assert (await cf.claimed(task.id)).task.not_before is None

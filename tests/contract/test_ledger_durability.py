@@ -20,7 +20,7 @@ from tests.servers.valkey import ValkeyServer
 pytestmark = pytest.mark.anyio
 
 KEY = Idempotency("k1", "hash")
-ENOUGH_MS = 5_000
+ENOUGH_MS = 9_000
 SHORT_MS = 50
 
 

@@ -8,6 +8,7 @@ from codeforge.ledger.port import Idempotency, Outcome
 from codeforge.task import ModelCall
 from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +76,7 @@ async def test_entry_whose_task_expired_is_settled_without_it(cf: LedgerEngine) 
 async def test_wait_ends_with_an_entry_or_with_its_time(cf: LedgerEngine) -> None:
     task = await cf.submitted()
     await cf.outbox.wait([0, 1], 0.01)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         waiting = asyncio.create_task(cf.outbox.wait([0, 1], 20))
         await cf.ledger.cancel("acme", task.id)
         await waiting

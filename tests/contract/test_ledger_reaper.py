@@ -12,6 +12,7 @@ from codeforge.ledger.port import Outcome, TaskFilter
 from codeforge.task import TaskState
 from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +71,7 @@ async def test_dead_task_tells_why_each_attempt_ended(cf: LedgerEngine) -> None:
     task = await cf.submitted(max_attempts=2)
     retry = Outcome("retry", error=FAILURE)
     await cf.ledger.finish((await cf.claimed(task.id)).claim, retry)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not (await cf.reaper.reap()).promoted:
             pass
     await cf.claimed(task.id)

@@ -13,6 +13,7 @@ from codeforge.task import ModelCall, NewTask, TaskState
 from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import BELLS, FAILURE, PARTITIONS, SUCCESS, LedgerServer, opened_ledger
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 from tests.servers.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
@@ -141,7 +142,7 @@ async def test_nothing_of_a_task_outlives_its_retention(cf: LedgerServer) -> Non
     assert all([0 <= await cf.redis.ttl(name) <= RETENTION_S for name in left - unbounded])
     for name in left - unbounded:
         await cf.redis.pexpire(name, 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while set(await cf.redis.keys("*")) - OF_THE_LEDGER:
             await cf.reaper.forget()
     assert [await cf.redis.xlen(keys.outbox(number)) for number in range(PARTITIONS)] == [0] * PARTITIONS

@@ -9,6 +9,7 @@ import pytest
 from codeforge.errors import LedgerUnavailable
 from codeforge.task import TaskState
 from tests.contract.ledger_engines import SUCCESS, LedgerServer, opened_ledger
+from tests.patience import PATIENCE_S
 from tests.servers.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +35,7 @@ async def test_full_memory_refuses_submissions_and_lets_work_end(cf: LedgerServe
 
 
 async def test_unreachable_server_is_an_error_in_time() -> None:
-    async with asyncio.timeout(20), opened_ledger("redis://127.0.0.1:1/0") as cf:
+    async with asyncio.timeout(PATIENCE_S), opened_ledger("redis://127.0.0.1:1/0") as cf:
         with pytest.raises(LedgerUnavailable):
             await cf.ledger.snapshot()
 
@@ -50,6 +51,6 @@ async def test_silent_server_fails_a_ping_in_time(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("codeforge.ledger.redis.PING_TIMEOUT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        async with asyncio.timeout(20), opened_ledger(f"redis://127.0.0.1:{port}/0") as cf:
+        async with asyncio.timeout(PATIENCE_S), opened_ledger(f"redis://127.0.0.1:{port}/0") as cf:
             with pytest.raises(LedgerUnavailable):
                 await cf.ledger.ping()

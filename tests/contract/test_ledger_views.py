@@ -9,6 +9,7 @@ from codeforge.ledger.port import Outcome, TaskFilter
 from codeforge.task import Progress, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +68,7 @@ async def test_snapshot_counts_live_workers_and_their_slots(cf: LedgerEngine) ->
 async def test_reader_of_events_waits_for_the_next_one(cf: LedgerEngine) -> None:
     task = await cf.submitted()
     (queued,) = await cf.ledger.events("acme", task.id, "0", 0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         waiting = asyncio.create_task(cf.ledger.events("acme", task.id, queued.id, 8_000))
         await cf.ledger.cancel("acme", task.id)
         assert [event.kind for event in await waiting] == ["cancelled"]

@@ -17,6 +17,7 @@ from codeforge.settings import load_settings
 from codeforge.wiring.ledger import redis_ledger
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 from tests.servers.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +28,7 @@ CALLS = 500
 
 @pytest.fixture
 async def client(valkey: ValkeyServer) -> AsyncIterator[Redis]:
-    redis = connect(valkey.url, max_connections=8, timeout_s=5.0)
+    redis = connect(valkey.url, max_connections=8, timeout_s=PATIENCE_S)
     yield redis
     await redis.aclose(close_connection_pool=True)
 
@@ -79,12 +80,12 @@ async def test_a_server_that_stands_still_fails_all_in_time(
     client: Redis, valkey: ValkeyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipelining, "MAX_WAIT_S", 1.0)
-    impatient = connect(valkey.url, max_connections=8, timeout_s=0.3)
+    impatient = connect(valkey.url, max_connections=8, timeout_s=1.0)
     script, pipelined = impatient.register_script(ECHO), Pipelined(impatient)
     await pipelined.run(script, ["first", ""])
     valkey.stand_still()
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             calls = (pipelined.run(script, [str(n), ""]) for n in range(CALLS))
             answers = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(answer) for answer in answers} == {TimeoutError}

@@ -174,7 +174,7 @@ def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=kubernetes "
         f"-addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}"
     )
-    subprocess.run(command.split(), check=True, capture_output=True, timeout=30)
+    subprocess.run(command.split(), check=True, capture_output=True, timeout=60)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return certificate, context

@@ -17,11 +17,12 @@ from codeforge.stores.memory_vectors import HashEmbedder, MemoryVectorStore
 from codeforge.stores.ports import GraphBatch
 from tests.contract.ledger_engines import LedgerEngine
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
 DIM = 16
-OWNERSHIP_S = 0.6
+OWNERSHIP_S = 1.5
 RESULT = Outcome("succeeded", result=b'{"pages":[],"failed":[]}')
 
 
@@ -66,7 +67,7 @@ class Process:
         """Ends it without a word, as SIGKILL does. (The driver may swallow a cancellation that meets an answer.)"""
         self._killed = True
         self._task.cancel()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(self._task, return_exceptions=True)
 
 
@@ -115,11 +116,11 @@ async def test_what_a_dead_projector_owned_is_taken_over_within_the_ownership_ti
     dying, heir = Process(cf), Process(cf)
     dying.graph.stuck = True
     dying.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await dying.graph.reached.wait()
     heir.start()
     # While the owner lives, however long its batch takes, the entries that it has in work are its own.
-    await asyncio.sleep(2 * OWNERSHIP_S)
+    await asyncio.sleep(1.5 * OWNERSHIP_S)
     assert not heir.graph.written
     await dying.kill()
     killed = time.monotonic()
@@ -127,7 +128,7 @@ async def test_what_a_dead_projector_owned_is_taken_over_within_the_ownership_ti
     taken_over_s = time.monotonic() - killed
     await heir.kill()
     assert heir.graph.written == Counter(ids)
-    assert taken_over_s < OWNERSHIP_S + 5
+    assert taken_over_s < OWNERSHIP_S + 10
 
 
 async def test_a_backlog_is_read_in_bounded_batches_and_drains_when_the_store_is_back(

@@ -16,8 +16,8 @@ from tests.servers.qdrant import QdrantServer, command
 
 pytestmark = pytest.mark.anyio
 
-EXIT_S = 20.0
-STOP_S = 3.0
+EXIT_S = 60.0
+STOP_S = 20.0
 IDLE_MB = 120.0
 
 

@@ -66,11 +66,11 @@ async def test_calls_reads_that_wait_and_the_outbox_go_on_after_a_failover(repli
         await ledger.submit([first])
         former = replicated.master
         (known,) = await ledger.events("acme", first.id, "0", 0)
-        waiting = asyncio.create_task(ledger.events("acme", first.id, known.id, 5_000))
-        projector = asyncio.create_task(outbox.wait([0], 5.0))
+        waiting = asyncio.create_task(ledger.events("acme", first.id, known.id, 9_000))
+        projector = asyncio.create_task(outbox.wait([0], 9.0))
         with replicated.client(former) as client:  # what the master has, the replica has
             client.set("barrier", 1)  # WAIT concerns the writes of its own connection, and those before them
-            assert client.wait(1, 5_000) == 1
+            assert client.wait(1, 9_000) == 1
             await asyncio.to_thread(
                 wait_until, lambda: client.info("clients")["blocked_clients"] == 2, "two reads that wait"
             )
@@ -138,13 +138,11 @@ def test_a_lease_is_kept_through_a_failover(replicated: ReplicatedValkey) -> Non
         former = replicated.master
         former.kill()
         replicated.wait_failover(former)
-        at = time.monotonic()
         with replicated.client(replicated.master) as client:
             wait_until(
                 lambda: float(client.zscore("cf:lease", "w1") or 0) / 1000 > time.time(), "a new lease", SETTLED_S
             )
-        assert time.monotonic() - at < SETTLED_S
-        assert lease.holds
+        wait_until(lambda: lease.holds, "the keeper's word of it", SETTLED_S)
         assert not died.is_set()
     finally:
         keeper.stop()

@@ -16,7 +16,7 @@ from codeforge.local.ports import settle_ports
 from codeforge.local.valkey import valkey_spec, valkey_url
 from tests.servers.valkey import ValkeyServer
 
-READY_S = 20.0
+READY_S = 60.0
 PASSWORD = SecretStr("a-generated-password")
 
 

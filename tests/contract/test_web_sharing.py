@@ -18,6 +18,7 @@ from codeforge.web.hosts import HostGate, HostLimits, HostVisits
 from codeforge.web.memory_hosts import MemoryHosts
 from codeforge.web.memory_pages import MemoryPages
 from codeforge.web.shared_pages import PageCache, SharedPages, SharingLimits, page_key
+from tests.patience import PATIENCE_S
 from tests.servers.site import Site
 from tests.servers.valkey import ValkeyServer
 
@@ -48,52 +49,53 @@ async def pages(request: pytest.FixtureRequest) -> AsyncIterator[PageCache]:
 
 
 async def enter(
-    gate: HostGate, visit: str, *, most: int = 2, every_ms: int = 0, burst: int = 1, lease_ms: int = 5_000
+    gate: HostGate, visit: str, *, most: int = 2, every_ms: int = 0, burst: int = 1, lease_ms: int = 60_000
 ) -> int:
     return await gate.enter(HOST, visit, most=most, every_ms=every_ms, burst=burst, lease_ms=lease_ms)
 
 
 async def leave(gate: HostGate, visit: str, asked_ms: int = -1) -> int:
-    return await gate.leave(HOST, visit, asked_ms=asked_ms, first_ms=1_000, longest_ms=60_000)
+    return await gate.leave(HOST, visit, asked_ms=asked_ms, first_ms=100_000, longest_ms=6_000_000)
 
 
 async def test_no_more_places_than_there_are(gate: HostGate) -> None:
     assert [await enter(gate, name) for name in "abc"] == [0, 0, -1]
     assert await enter(gate, "a") == 0  # asked again after a lost answer: the same place
-    assert await gate.enter("other.org:443", "c", most=2, every_ms=0, burst=1, lease_ms=5_000) == 0
+    assert await gate.enter("other.org:443", "c", most=2, every_ms=0, burst=1, lease_ms=60_000) == 0
     await leave(gate, "a")
     assert [await enter(gate, name) for name in "cd"] == [0, -1]
 
 
 async def test_a_place_that_nobody_gives_back_is_free_after_its_lease(gate: HostGate) -> None:
-    assert await enter(gate, "dead", most=1, lease_ms=50) == 0
+    assert await enter(gate, "dead", most=1) == 0
     assert await enter(gate, "b", most=1) == -1
-    async with asyncio.timeout(5):
+    assert await enter(gate, "dead", most=1, lease_ms=50) == 0  # its last renewal
+    async with asyncio.timeout(PATIENCE_S):
         while await enter(gate, "b", most=1) != 0:  # noqa: ASYNC110  # the server's clock
             await asyncio.sleep(0.01)
 
 
 async def test_starts_are_apart_after_the_burst(gate: HostGate) -> None:
-    answers = [await enter(gate, str(number), most=0, every_ms=10_000, burst=3) for number in range(4)]
+    answers = [await enter(gate, str(number), most=0, every_ms=1_000_000, burst=3) for number in range(4)]
     assert answers[:3] == [0, 0, 0]
-    assert 9_000 < answers[3] <= 10_000
+    assert 900_000 < answers[3] <= 1_000_000
 
 
 async def test_a_pause_holds_for_all_and_doubles_until_the_host_answers_well(gate: HostGate) -> None:
     assert await enter(gate, "a") == await enter(gate, "b") == 0
-    assert await leave(gate, "a", 0) == pytest.approx(1_000, abs=50)
-    assert await leave(gate, "b", 0) == pytest.approx(1_000, abs=200)  # under way when the pause began
-    assert 0 < await enter(gate, "c") <= 1_000
-    assert await leave(gate, "x", 30_000) == pytest.approx(30_000, abs=200)
-    assert await leave(gate, "y", 10_000_000) == pytest.approx(60_000, abs=200)
-    assert 50_000 < await enter(gate, "c") <= 60_000
+    assert await leave(gate, "a", 0) == pytest.approx(100_000, abs=20_000)
+    assert await leave(gate, "b", 0) == pytest.approx(100_000, abs=20_000)  # under way when the pause began
+    assert 0 < await enter(gate, "c") <= 100_000
+    assert await leave(gate, "x", 3_000_000) == pytest.approx(3_000_000, abs=20_000)
+    assert await leave(gate, "y", 1_000_000_000) == pytest.approx(6_000_000, abs=20_000)
+    assert 5_000_000 < await enter(gate, "c") <= 6_000_000
 
 
 async def test_only_a_good_answer_ends_the_doubling(gate: HostGate) -> None:
     async def pause(said: int) -> int:
         await gate.leave(HOST, "x", asked_ms=said, first_ms=20, longest_ms=60_000)
         pause_ms = await gate.leave(HOST, "x", asked_ms=0, first_ms=20, longest_ms=60_000)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while await enter(gate, "x") != 0:  # noqa: ASYNC110  # the server's clock
                 await asyncio.sleep(0.005)
         return pause_ms
@@ -103,7 +105,7 @@ async def test_only_a_good_answer_ends_the_doubling(gate: HostGate) -> None:
 
 
 async def opened(pages: PageCache, holder: str, since_ms: int = 1 << 62, age_ms: int = 0) -> tuple[str, bytes | None]:
-    return await pages.open("p", holder, since_ms=since_ms, age_ms=age_ms, lease_ms=5_000)
+    return await pages.open("p", holder, since_ms=since_ms, age_ms=age_ms, lease_ms=60_000)
 
 
 async def test_one_fetches_and_the_others_wait(pages: PageCache) -> None:
@@ -133,7 +135,7 @@ async def test_who_is_at_it_for_long_says_so(ledger_server: ValkeyServer) -> Non
         await cache.renew("p", "a", lease_ms=60_000)
         assert await redis.pttl("cf:page:p:holder") > 40_000
         await cache.renew("p", "a", lease_ms=1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while await opened(cache, "b") != ("fetch", None):  # noqa: ASYNC110  # the server's clock
                 await asyncio.sleep(0.01)
     finally:
@@ -151,10 +153,10 @@ async def test_pages_take_no_more_bytes_than_they_may(ledger_server: ValkeyServe
     cache = RedisPages(redis, 80_000)
     try:
         for number in range(20):
-            await cache.open(str(number), "a", since_ms=0, age_ms=0, lease_ms=1_000)
+            await cache.open(str(number), "a", since_ms=0, age_ms=0, lease_ms=60_000)
             await cache.keep(str(number), "a", bytes(10_000), keep_ms=60_000 + number, fresh_ms=60_000)
         await cache.keep("large", "a", bytes(10_001), keep_ms=60_000, fresh_ms=60_000)
-        found = [(await cache.open(str(n), "b", since_ms=0, age_ms=0, lease_ms=1_000))[0] for n in range(20)]
+        found = [(await cache.open(str(n), "b", since_ms=0, age_ms=0, lease_ms=60_000))[0] for n in range(20)]
         assert found == ["fetch"] * 12 + ["kept"] * 8
         assert int(await redis.get("cf:pages:bytes")) == 80_000
         names = [name for name in await redis.keys("cf:page:*") if not name.endswith(b":holder")]
@@ -221,7 +223,7 @@ async def test_a_task_goes_on_with_a_page_that_its_dead_attempt_had_begun(
         with pytest.raises(FetchError) as caught:
             await pod.fetch(url, mode="auto", terms=other)
         assert caught.value.code == "timeout"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await pod.fetch(url, mode="auto", terms=FetchTerms("acme", task="task-1"))).url == url
     finally:
         await cache.close()

@@ -15,7 +15,7 @@ from tests.deploy.facts import load_yaml
 from tests.deploy.kustomize import BASE
 from tests.servers.valkey import free_port
 
-STOP_S = 10.0
+STOP_S = 60.0
 PASSWORDS = {"redis": 'da\\ta "1"', "sentinel": "of-the-sentinels"}
 """One with what must be quoted in a configuration."""
 

@@ -28,7 +28,7 @@ from tests.servers.valkey import free_port
 Rule = Callable[[Project], Iterator[str]]
 Change = Callable[[Project], Any]
 
-SCRIPT_S = 30.0
+SCRIPT_S = 60.0
 
 
 def repository(image: str) -> str:
@@ -231,7 +231,7 @@ def redis_port(project: Project, tmp_path: Path) -> Iterator[int]:
 
 
 def test_redis_starts_with_the_password_and_loses_nothing(redis_port: int) -> None:
-    until_up, once = Retry(ConstantBackoff(0.05), 200), Retry(NoBackoff(), 0)
+    until_up, once = Retry(ConstantBackoff(0.05), 1_200), Retry(NoBackoff(), 0)
     with redis.Redis(port=redis_port, password="open-sesame", retry=until_up, decode_responses=True) as client:
         assert client.ping()
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

@@ -41,7 +41,7 @@ def course(*steps: Answer) -> Callable[[Request], Answer]:
     return answer
 
 
-def run(tmp_path: Path, server: CannedServer, deadline_s: float = 20.0) -> "subprocess.CompletedProcess[str]":
+def run(tmp_path: Path, server: CannedServer, deadline_s: float = 50.0) -> "subprocess.CompletedProcess[str]":
     """The script of the ConfigMap, as the CronJob starts it."""
     (tmp_path / "token").write_text("a-token")
     script = tmp_path / "backup.py"

@@ -11,7 +11,7 @@ from tests.contract.conftest import lane_address
 from tests.deploy.redis_pods import COUNT, RedisPods
 from tests.servers.celery_worker import wait_until
 
-WAIT_S = 60.0
+WAIT_S = 75.0
 """A Sentinel that was kept from running for two seconds trusts nothing for thirty (its TILT mode)."""
 
 
@@ -42,20 +42,20 @@ def holds(pods: RedisPods, number: int, name: str) -> bool:
 
 
 def test_a_master_hands_over_and_its_data_outlive_everybody(pods: RedisPods) -> None:
-    assert pods.master() == 0
-    with pods.client("redis", 0) as client:
+    first = pods.master()  # the first Redis, unless the machine stood still for a moment
+    with pods.client("redis", first) as client:
         client.set("before", 1)
-        assert client.wait(COUNT - 1, 5_000) == COUNT - 1
+        assert client.wait(COUNT - 1, 30_000) == COUNT - 1
         config = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "min-replicas-to-write")
     assert set(config.values()) == {"noeviction", "yes", "everysec", "1"}
 
-    assert pods.run("stop-redis.sh", "redis", 0) == 0
-    wait_until(lambda: pods.master() != 0, "the first Sentinel's word of another master", WAIT_S)
+    assert pods.run("stop-redis.sh", "redis", first) == 0
+    wait_until(lambda: pods.master() != first, "the first Sentinel's word of another master", WAIT_S)
     second = pods.master()
-    assert roles(pods)[0] == "slave"
+    assert roles(pods)[first] == "slave"
     with pods.client("redis", second) as client:
         client.set("after", 1)
-        client.wait(1, 5_000)
+        client.wait(1, 30_000)
 
     for number in range(COUNT):
         pods.kill("redis", number)
@@ -72,16 +72,19 @@ def test_a_master_hands_over_and_its_data_outlive_everybody(pods: RedisPods) -> 
 
 
 def test_a_master_that_lost_its_volume_empties_nobody(pods: RedisPods) -> None:
-    with pods.client("redis", 0) as client:
+    first = pods.master()
+    with pods.client("redis", first) as client:
         client.set("kept", 1)
-        assert client.wait(COUNT - 1, 5_000) == COUNT - 1
-    pods.kill("redis", 0)
-    pods.lose_volume(0)
-    pods.start("redis", 0)
+        assert client.wait(COUNT - 1, 30_000) == COUNT - 1
+    pods.kill("redis", first)
+    pods.lose_volume(first)
+    pods.start("redis", first)
     wait_until(
-        lambda: pods.master() != 0 and holds(pods, 0, "kept"), "former master that has copied the new one", WAIT_S
+        lambda: pods.master() != first and holds(pods, first, "kept"),
+        "former master that has copied the new one",
+        WAIT_S,
     )
-    assert "waiting for a failover" in pods.log("redis", 0).read_text()
+    assert "waiting for a failover" in pods.log("redis", first).read_text()
     assert all(holds(pods, number, "kept") for number in range(COUNT))
 
 

@@ -14,7 +14,7 @@ from tests.servers.qdrant import QdrantServer
 from tests.servers.replicated import ReplicatedValkey
 from tests.servers.valkey import ValkeyServer
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 @dataclass

@@ -126,7 +126,7 @@ def _wait_settling(rig: Rig) -> None:
     wait_until(lambda: int(rig.redis.zcard("cf:queued:debate")) > GHOST_TASKS, "tasks that wait", 60.0)
     wait_until(lambda: "succeeded" in {row[0] for row in rig.rows("state").values()}, "a first one done", 60.0)
     rig.redis.set("barrier", 1)  # what it waits for are the writes before this one of its own connection
-    on_disk, copied = rig.redis.execute_command("WAITAOF", 1, int(rig.engines.replicated is not None), 10_000)
+    on_disk, copied = rig.redis.execute_command("WAITAOF", 1, int(rig.engines.replicated is not None), 30_000)
     assert (on_disk, copied) == (1, int(rig.engines.replicated is not None))
 
 

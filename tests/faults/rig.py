@@ -191,7 +191,7 @@ class Rig:
         """How many tasks run now."""
         return sum(int(self.redis.zcard(f"cf:running:{kind}")) for kind in ("debate", "scrape"))
 
-    def wait_running(self, count: int, timeout_s: float = 30.0) -> None:
+    def wait_running(self, count: int, timeout_s: float = 60.0) -> None:
         """Until so many tasks run."""
         wait_until(lambda: self.running() >= count, f"{count} running; {self.tail('worker-1')}", timeout_s)
 

@@ -6,7 +6,8 @@ from tests.faults.rig import LEASE_S
 from tests.faults.scenarios import SCENARIOS, Scenario
 
 SHORT = [scenario for scenario in SCENARIOS if scenario.short is not None]
-RECOVERY_S = LEASE_S + 5.0
+RECOVERY_S = LEASE_S + 15.0
+"""As measured, a lease and two seconds; a machine that does other things too takes longer."""
 
 
 @pytest.mark.slow

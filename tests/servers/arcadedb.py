@@ -12,8 +12,8 @@ from codeforge.local.arcadedb import USER, arcadedb_spec
 from codeforge.local.process import ProcessSpec
 from tests.servers.valkey import free_port
 
-START_S = 30.0
-STOP_S = 10.0
+START_S = 60.0
+STOP_S = 60.0
 ATTEMPTS = 3
 
 

@@ -17,7 +17,7 @@ MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 PROMTOOL = shutil.which("promtool")
 SERVER = shutil.which("prometheus")
 JOB = "codeforge-api"
-READY_S = 30.0
+READY_S = 60.0
 
 
 class Prometheus:

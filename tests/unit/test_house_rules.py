@@ -15,6 +15,8 @@ SHARE = 0.9
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common", "tools"}
 UNFINISHED = re.compile(r"#\s*(TODO|FIXME|XXX|HACK)\b|NotImplementedError\(?\)?$")
 SUPPRESSION = re.compile(r"#\s*(noqa|type: ignore|pragma: no cover)(?P<rest>.*)")
+WAITS = re.compile(r"asyncio\.timeout\((\d[\d.]*)\)|\bwait_for\(.*, (\d[\d.]*)\)")
+SHORTEST_S = 30.0
 KEPT_BY = re.compile(r"^## Kept true by$", re.MULTILINE)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -99,6 +101,17 @@ def test_most_files_and_functions_are_short() -> None:
 
 def test_public_things_have_docstrings() -> None:
     assert [missing for path in modules() for missing in public_without_docstring(path)] == []
+
+
+def test_tests_wait_with_patience() -> None:
+    """A deadline of a few seconds fails a test whenever the machine does other things too."""
+    short = [
+        f"{name_of(path)}:{number}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if (match := WAITS.search(line)) and float(match[1] or match[2]) < SHORTEST_S
+    ]
+    assert short == []
 
 
 def records() -> list[Path]:

@@ -12,7 +12,7 @@ from codeforge.broker import job as job_module
 from codeforge.broker.job import Callbacks, Job, Limits, Work
 from codeforge.broker.loop_thread import LoopThread
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Celery:
@@ -181,14 +181,15 @@ def test_a_coroutine_that_does_not_end_gives_its_slot_back_once(
     loop: LoopThread, celery: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_module, "CANCEL_GRACE_S", 0.05)
-    ended = threading.Event()
+    released, ended = threading.Event(), threading.Event()
 
     async def work() -> None:
         began.set()
         try:
             await asyncio.sleep(DEADLINE_S)
         finally:
-            await asyncio.sleep(0.3)
+            while not released.is_set():  # noqa: ASYNC110 - by another thread
+                await asyncio.sleep(0.01)
             asyncio.get_running_loop().call_soon(ended.set)
 
     began = threading.Event()
@@ -198,6 +199,7 @@ def test_a_coroutine_that_does_not_end_gives_its_slot_back_once(
     job.terminate()
     assert isinstance(celery.outcome, Ignore)
     assert not ended.is_set()
+    released.set()
     assert ended.wait(DEADLINE_S)
     assert celery.over == [job]
 

@@ -5,7 +5,7 @@ import threading
 
 from codeforge.broker.mailbox import Mailbox
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def readable(mailbox: Mailbox) -> bool:

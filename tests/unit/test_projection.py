@@ -13,6 +13,7 @@ from codeforge.results import ScrapeResult
 from codeforge.stores.ports import GraphBatch, Hit, Node, PageVersion, Point
 from codeforge.task import ModelCall, Task
 from codeforge.worker_types import WorkerType
+from tests.patience import PATIENCE_S
 from tests.unit.records.samples import finished, page
 
 CALLS = (ModelCall("plan", "m", 10, 20, 0.5, 1_200),)
@@ -33,7 +34,7 @@ class Graph:
         self.writes.append(batch)
         self.started.set()
         if self.waits_for is not None:
-            await asyncio.wait_for(self.waits_for.wait(), 10)
+            await asyncio.wait_for(self.waits_for.wait(), PATIENCE_S)
         if self.fails:
             raise self.fails.pop(0)
         if self.refuses & {node.id for node in batch.nodes}:
@@ -67,7 +68,7 @@ class Vectors:
         self.writes.append(points)
         self.started.set()
         if self.waits_for is not None:
-            await asyncio.wait_for(self.waits_for.wait(), 10)
+            await asyncio.wait_for(self.waits_for.wait(), PATIENCE_S)
         if self.fails:
             raise self.fails.pop(0)
         if self.refuses & {point.payload["task_id"] for point in points}:

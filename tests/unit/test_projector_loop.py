@@ -17,6 +17,7 @@ from codeforge.stores.memory_vectors import HashEmbedder, MemoryVectorStore
 from codeforge.stores.ports import GraphBatch, Point
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -103,6 +104,7 @@ class Stage:
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr("codeforge.projector_loop.WAIT_S", 0.001)
+    monkeypatch.setattr("codeforge.projector_loop.TURN_S", PATIENCE_S)
     return Stage()
 
 
@@ -165,7 +167,7 @@ async def test_a_bug_in_keeping_the_ownership_ends_the_turn(stage: Stage, monkey
         raise RuntimeError("a bug")
 
     async def embed(texts: Sequence[str]) -> list[list[float]]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await died.wait()
         return await HashEmbedder(16).embed(texts)
 
@@ -286,7 +288,7 @@ async def test_ownership_is_renewed_while_a_batch_takes_long(stage: Stage, monke
 
     async def embed(texts: Sequence[str]) -> list[list[float]]:
         release.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await renewed.wait()
         return [[1.0] * 16 for _ in texts]
 

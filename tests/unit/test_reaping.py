@@ -11,6 +11,7 @@ from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ReapReport
 from codeforge.reaping import FORGET_EVERY, LEADERSHIP_S, Reaper
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +113,7 @@ async def test_expired_tasks_are_forgotten_now_and_then() -> None:
     await ledger.settle(await ledger.read([0, 1, 2, 3], 10, 1_000), {})
     ledger.now += 1_000_000_000
     first, _ = reaper(ledger)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(FORGET_EVERY):
             await first.turn()
     assert await ledger.forget() == 0

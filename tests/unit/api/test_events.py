@@ -11,6 +11,7 @@ import pytest
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import Outcome
 from codeforge.task import Task, TaskEvent, TaskFailure
+from tests.patience import PATIENCE_S
 from tests.unit.api.door import Door, opened, problem_of
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +31,7 @@ def parsed(answer: httpx.Response) -> list[tuple[str, str, Any]]:
 
 
 async def story(door: Door, task_id: str, after: str | None = None) -> httpx.Response:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         headers = {} if after is None else {"Last-Event-ID": after}
         return await door.http.get(f"/tasks/{task_id}/events", headers=headers)
 

@@ -13,6 +13,7 @@ from codeforge.errors import BadRequest
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.memory.state import Message
 from codeforge.worker_types import WorkerType
+from tests.patience import PATIENCE_S
 from tests.unit.api.door import SCRAPE, Door, opened, problem_of
 
 pytestmark = pytest.mark.anyio
@@ -177,7 +178,7 @@ async def test_body_too_large_that_stops_coming_is_not_waited_for(door: Door, mo
         yield b" " * (MAX_BODY_BYTES + 1)
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         problem_of(await door.http.post("/tasks", content=stalling()), 413)
 
 

@@ -20,6 +20,7 @@ from codeforge.results import Page, ResultModel, ScrapeResult
 from codeforge.task import Task
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 
 
 def held_lease(clock: Callable[[], float] = time.monotonic) -> Lease:
@@ -136,7 +137,7 @@ class Run:
 
     async def end(self) -> Task:
         """The task once the attempt has ended."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await self.task
         return await self.bench.ledger.get("acme", self.claimed.task.id)
 

@@ -46,10 +46,10 @@ class Rows(MemoryLedger):
 
     def __init__(self, *tasks: Task, error: LedgerUnavailable | None = None, stuck: bool = False) -> None:
         super().__init__()
-        self._rows, self._error, self._stuck = {task.id: task for task in tasks}, error, stuck
+        self._rows, self._error, self.stuck = {task.id: task for task in tasks}, error, stuck
 
     async def get(self, tenant: str, task_id: str) -> Task:
-        if self._stuck:
+        if self.stuck:
             await asyncio.Event().wait()
         if self._error is not None:
             raise self._error
@@ -104,7 +104,7 @@ async def test_a_task_does_not_find_itself() -> None:
 async def test_what_cannot_be_looked_up_is_said_within_seconds(
     finder: Finder, ledger: Rows, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "READ_S", 0.01)
+    monkeypatch.setattr(module, "READ_S", 0.01 if ledger.stuck else 60.0)
     with pytest.raises(TaskError, match=why) as caught:
         await results(finder, ledger).find(ASKING, ["k"])
     assert (caught.value.code, caught.value.retryable) == ("reuse_unavailable", False)

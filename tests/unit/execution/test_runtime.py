@@ -23,6 +23,7 @@ from codeforge.results import ResultModel
 from codeforge.task import TaskState
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 from tests.unit.execution.bench import EMPTY, INPUT, Bench, ScriptedAgent
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +96,7 @@ class Worker:
         task = new_task(input=INPUT)
         await self.bench.ledger.submit([task])
         run = asyncio.create_task(self.runtime.run(task.id))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await self.entered.wait()
         return task.id, run
 
@@ -220,7 +221,7 @@ async def test_cancelled_task_stops_when_the_keeper_hears_of_it(worker: Worker) 
     heard = await worker.bench.ledger.renew_lease(keeper.worker)
     thread = threading.Thread(target=keeper.on_cancelled, args=([*heard, "of another worker"],))
     thread.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await run
     thread.join()
     assert await worker.state(task_id) is TaskState.CANCELLED
@@ -263,7 +264,7 @@ async def test_health_file_is_touched_while_it_works(tmp_path: Path) -> None:
     worker, path = Worker(), tmp_path / "health"
     runtime = worker.made(health_file=path)
     await runtime.start(1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not await asyncio.to_thread(path.exists):  # noqa: ASYNC110 - a file tells nobody that it is there
             await asyncio.sleep(0.005)
     await runtime.stop()
@@ -284,7 +285,7 @@ async def test_worker_that_lost_what_runs_beside_its_tasks_says_so_and_asks_to_d
     runtime = Worker().made(on_death=asked.set, **options)
     with capture_logs() as logs:
         await runtime.start(1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await asked.wait()
     await runtime.stop()
     assert [entry["task"] for entry in logs if entry["event"] == "task_died"] == [lost]
@@ -325,7 +326,7 @@ async def test_worker_that_has_grown_too_large_asks_to_drain(worker: Worker) -> 
     asked = asyncio.Event()
     runtime = worker.made(max_memory_mb=1, on_death=asked.set)
     await runtime.start(1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await asked.wait()
     await runtime.stop()
 
@@ -336,7 +337,7 @@ async def test_drain_for_memory_counts_against_all_aboard_and_costs_no_attempt()
     worker.runtime = worker.made(max_memory_mb=1, on_death=asked.set)
     await worker.runtime.start(1)
     task_id, run = await worker.running()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await asked.wait()
     worker.opened.set()
     await worker.runtime.drain(5)

@@ -11,6 +11,7 @@ from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import ClaimedTask
 from codeforge.results import ResultModel
 from codeforge.task import TaskState
+from tests.patience import PATIENCE_S
 from tests.unit.execution.bench import EMPTY, Bench, Gate, Run
 
 pytestmark = pytest.mark.anyio
@@ -199,4 +200,4 @@ async def test_no_step_begins_while_the_lease_does_not_hold() -> None:
     await asyncio.wait([waiting], timeout=2 * LEASE_POLL_S)
     assert not waiting.done()
     lease.renewed(0.0)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, PATIENCE_S)

@@ -9,6 +9,7 @@ from codeforge.errors import LedgerUnavailable
 from codeforge.execution.strays import StrayWatch
 from codeforge.task import TaskState
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 from tests.unit.execution.bench import INPUT, Bench
 from tests.unit.execution.test_runtime import Worker
 
@@ -58,7 +59,7 @@ async def test_worker_looks_for_strays_through_outages_of_the_ledger(monkeypatch
     task = new_task(input=INPUT)
     await worker.bench.ledger.submit([task])
     await worker.bench.ledger.claim(task.id, runtime.worker_id, "whose answer was lost")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await worker.state(task.id) is TaskState.RUNNING:  # noqa: ASYNC110 - the ledger tells nobody
             await asyncio.sleep(0.005)
     assert not failures

@@ -12,6 +12,7 @@ from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.suspects import AT_ONCE, SuspectRunner, read_order, run_order, stop_order
 from codeforge.ledger.keys import ALONE, COMPANY, SUSPECT
 from codeforge.task import Task, TaskState
+from tests.patience import PATIENCE_S
 from tests.servers.celery_worker import wait_until
 from tests.unit.execution.bench import Bench, held_lease
 
@@ -53,7 +54,7 @@ class Child:
         return await self.bench.ledger.get("acme", claimed.task.id)
 
     async def run_all(self, count: int) -> list[Task]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             return await asyncio.gather(*(self.run() for _ in range(count)))
 
     def stop(self, reason: StopReason) -> None:
@@ -108,12 +109,12 @@ async def test_room_is_where_a_suspect_would_run_at_once(tmp_path: Path) -> None
     child = Child(WAITS.format(path=str(started)))
     assert list(child.runner.room) == list(COMPANY)
     runs = [asyncio.create_task(child.run()) for _ in range(AT_ONCE)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while child.runner.room:  # noqa: ASYNC110 - a semaphore tells nobody
             await asyncio.sleep(0.01)
     child.stop(StopReason.DRAIN)
     await asyncio.gather(*runs)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while list(child.runner.room) != list(COMPANY):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -143,7 +144,7 @@ async def test_suspect_whose_time_goes_by_before_a_place_is_free_ends_so(
     monkeypatch.setattr("codeforge.execution.suspects.OVERTIME_S", 0.0)
     others = Child(WAITS.format(path=str(tmp_path / "started")))
     runs = [asyncio.create_task(others.run()) for _ in range(AT_ONCE)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while others.runner.room:  # noqa: ASYNC110 - a semaphore tells nobody
             await asyncio.sleep(0.01)
     late = Child("", timeout_s=1)

@@ -9,7 +9,7 @@ import pytest
 from codeforge.execution import watchdog
 from codeforge.execution.watchdog import EXIT_CODE, LoopWatchdog, attempt_of_context
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Watched:
@@ -27,8 +27,8 @@ class Watched:
         self.codes.append(code)
         self.ended.set()
 
-    def over(self, loop: asyncio.AbstractEventLoop) -> LoopWatchdog:
-        made = LoopWatchdog(loop, 0.1, self.rescue, end=self.end)
+    def over(self, loop: asyncio.AbstractEventLoop, limit_s: float = 0.1) -> LoopWatchdog:
+        made = LoopWatchdog(loop, limit_s, self.rescue, end=self.end)
         made.start()
         return made
 
@@ -67,8 +67,8 @@ def test_loop_that_turns_is_left_alone() -> None:
     watched = Watched()
 
     async def main() -> None:
-        dog = watched.over(asyncio.get_running_loop())
-        await asyncio.sleep(10 * watchdog.POLL_S)
+        dog = watched.over(asyncio.get_running_loop(), 10 * watchdog.POLL_S)
+        await asyncio.sleep(20 * watchdog.POLL_S)
         dog.stop()
 
     asyncio.run(main())

@@ -19,7 +19,7 @@ def made_data_dir(tmp_path: Path) -> DataDir:
     return data_dir
 
 
-def script_part(data_dir: DataDir, name: str, script: str, *, kind: Kind = Kind.SERVICE, start_s: float = 20.0) -> Part:
+def script_part(data_dir: DataDir, name: str, script: str, *, kind: Kind = Kind.SERVICE, start_s: float = 60.0) -> Part:
     """A part that runs a Python script, and is ready once the script has made the file named by its argument."""
     mark = data_dir.run / f"{name}.health"
 

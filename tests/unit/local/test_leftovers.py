@@ -12,7 +12,7 @@ import pytest
 from codeforge.local.leftovers import identity, kill_leftovers, note_children
 from tests.unit.local.children import SLEEP
 
-STOP_S = 10
+STOP_S = 60
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 
 from codeforge.errors import StackError
 from codeforge.local.leftovers import kill_leftovers
-from codeforge.local.part import Kind, Part
+from codeforge.local.part import STOP_RESERVE_S, STOP_S, Kind, Part
 from codeforge.local.supervisor import Halt, Supervisor
 from tests.unit.local.children import SLEEP, STUBBORN, graceful, made_data_dir, script_part, serving
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class Run:
@@ -91,12 +91,11 @@ def test_a_killed_child_is_started_again_within_a_second(tmp_path: Path) -> None
         task = run.start(run.part("api", serving()), run.part("reaper", serving()))
         before = await run.reported(1)
         os.kill(before["api"], signal.SIGKILL)
-        killed = time.monotonic()
         after = await run.reported(2)
-        assert time.monotonic() - killed < 1.0
         assert after["api"] != before["api"]
         assert after["reaper"] == before["reaper"]
-        assert any(line.startswith("api died (SIGKILL); starting it again") for line in run.said)
+        (told,) = [line for line in run.said if line.startswith("api died (SIGKILL); starting it again in ")]
+        assert float(told.split()[-2]) < 1.0
         run.halt()
         await task
         assert gone(after)
@@ -123,8 +122,8 @@ def test_three_deaths_before_readiness_stop_the_stack_with_the_last_lines(tmp_pa
 def test_a_child_that_never_becomes_ready_stops_the_stack(tmp_path: Path) -> None:
     async def scenario() -> None:
         run = Run(tmp_path)
-        with pytest.raises(StackError, match="graph was not ready after 0 s"):
-            await run.start(run.part("graph", "print('loading', flush=True); " + SLEEP, Kind.ENGINE, start_s=0.4))
+        with pytest.raises(StackError, match="graph was not ready after 2 s"):
+            await run.start(run.part("graph", "print('loading', flush=True); " + SLEEP, Kind.ENGINE, start_s=2.0))
         assert "  loading" in run.said
 
     asyncio.run(scenario())
@@ -157,14 +156,21 @@ def test_what_ignores_sigterm_is_killed_with_its_group_and_a_second_wish_hurries
         await until(lambda: "stopping the workers" in run.said)
         run.halt()
         await task
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < STOP_RESERVE_S[Kind.WORKER]
         assert gone(pids)
         await until(lambda: not _alive(int(grandchild.read_text())))
 
     asyncio.run(scenario())
 
 
-def test_stubborn_children_of_every_kind_are_gone_within_ten_seconds(tmp_path: Path) -> None:
+def test_stubborn_children_of_every_kind_are_gone_within_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sum(STOP_RESERVE_S.values()) <= STOP_S < 10.0
+    shares = {kind: reserve / 3 for kind, reserve in STOP_RESERVE_S.items()}
+    monkeypatch.setattr("codeforge.local.supervisor.STOP_RESERVE_S", shares)
+    monkeypatch.setattr("codeforge.local.supervisor.STOP_S", STOP_S / 3)
+
     async def scenario() -> None:
         run = Run(tmp_path)
         script = f"{STUBBORN}; {serving()}"
@@ -173,7 +179,7 @@ def test_stubborn_children_of_every_kind_are_gone_within_ten_seconds(tmp_path: P
         began = time.monotonic()
         run.halt()
         await task
-        assert time.monotonic() - began < 10.0
+        assert time.monotonic() - began < 8.0  # 3 s, and 9 if each kind had all of the time
         assert gone(pids)
 
     asyncio.run(scenario())
@@ -233,7 +239,7 @@ def test_signals_stop_it_with_exit_code_0(tmp_path: Path, number: signal.Signals
         assert process.stdout is not None
         pids = [int(word) for word in process.stdout.readline().split()]
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(WAIT_S) == 0
     assert len(pids) == 2
     assert not any(map(_alive, pids))
 
@@ -244,6 +250,6 @@ def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
         assert process.stdout is not None
         pids = [int(word) for word in process.stdout.readline().split()]
         process.kill()
-        process.wait(10)
+        process.wait(WAIT_S)
     assert len(pids) == 2
     _wait_until_gone(pids)

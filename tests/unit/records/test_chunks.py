@@ -143,8 +143,8 @@ def test_cutting_takes_time_in_proportion_to_the_size() -> None:
         " \t" * 200_000,
     ]
 
-    start = time.perf_counter()
+    start = time.process_time()
     for markdown in hostile:
         chunk_markdown(markdown)
 
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

@@ -27,6 +27,7 @@ from codeforge.settings import load_settings
 from codeforge.wiring.busy_pods import busy_pods
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.anyio
 
@@ -228,7 +229,7 @@ async def test_loop_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("codeforge.scaling.busy_pods.PERIOD_S", 0.001)
     often, pods = asyncio.Event(), Watched("a", "b")
     loop = asyncio.create_task(marking(Fleet(a=1, b=0), pods).run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await often.wait()
     loop.cancel()
     assert pods.writes == [("a", 1)]

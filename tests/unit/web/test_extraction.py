@@ -231,7 +231,7 @@ def test_the_parsers_are_not_imported_before_the_first_page() -> None:
         "import sys, codeforge.web.fetcher, workers.scrape; "
         "print(sorted({'trafilatura', 'lxml', 'justext', 'html_to_markdown', 'pypdfium2'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -16,6 +16,7 @@ from codeforge.web import extractor
 from codeforge.web.document import Download
 from codeforge.web.extractor import Extractor
 from codeforge.web.media_type import MediaType
+from tests.patience import PATIENCE_S
 from tests.servers.articles import topic_page
 from tests.servers.pdf import pdf
 
@@ -58,7 +59,7 @@ def run(use: Callable[[Extractor], Awaitable[None]], processes: int = 2, memory_
 
 async def no_child_of(reader: Extractor) -> None:
     """Waits until none lives."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while reader.pids:  # noqa: ASYNC110  # that is what users of it see; there is no event
             await asyncio.sleep(0.01)
 

@@ -18,12 +18,13 @@ from codeforge.web.fetcher import GuardedFetcher
 from codeforge.web.guard import AddressGuard
 from codeforge.web.zenrows import RenderLimits, RenderOptions, ZenRows
 from tests.servers.articles import BREAD, article
+from tests.servers.celery_worker import wait_until
 from tests.servers.site import Site
 from tests.servers.unrendered import CHALLENGES
 from tests.servers.zenrows import Browsed, ZenRowsApi
 
 Mode = Literal["auto", "standard", "rendered"]
-QUICK = RenderLimits(total_s=5.0, delay_s=0.01)
+QUICK = RenderLimits(total_s=60.0, delay_s=0.01)
 LOAF = article("Rendered bread", BREAD, [("/volcano", "Volcanoes")])
 
 
@@ -199,10 +200,16 @@ def test_no_more_at_once_than_the_plan_allows(site: Site, api: ZenRowsApi) -> No
     urls = [site.url(f"/bread?n={number}") for number in range(8)]
     api.pages.update(dict.fromkeys(urls, Browsed(LOAF)))
     api.hold.clear()
-    release = threading.Timer(0.3, api.hold.set)
-    release.start()
+
+    def release() -> None:
+        wait_until(lambda: api.most_at_once >= 2, "two under way")
+        api.hold.wait(0.2)  # for a third, if there were one
+        api.hold.set()
+
+    releasing = threading.Thread(target=release)
+    releasing.start()
     found = fetch_all(*urls, api=api, mode="rendered", limits=replace(QUICK, at_once=2))
-    release.join()
+    releasing.join()
     assert [page_of(one).method for one in found] == ["zenrows"] * 8
     assert api.most_at_once == 2
 
@@ -223,7 +230,7 @@ def test_its_address_may_end_with_its_version(site: Site, api: ZenRowsApi) -> No
     async def run() -> float:
         service = ZenRows(f"{api.base_url}/v1/", SecretStr(api.key), limits=QUICK)
         try:
-            return (await service.render(site.url("/bread"), unblock=False, within_s=5.0)).cost
+            return (await service.render(site.url("/bread"), unblock=False, within_s=60.0)).cost
         finally:
             await service.close()
 

@@ -129,9 +129,9 @@ def test_a_long_text_stands_once() -> None:
 def test_hostile_spans_add_no_more_than_their_bound() -> None:
     wide = "".join(f"<td colspan=1000 rowspan=1000>{number}" for number in range(20))
     table = f"<table>{f'<tr>{wide}' * 1_000}</table>"
-    started = time.monotonic()
+    started = time.process_time()
     found = "\n".join(markdown(table))
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     assert found.count("|") < 10 * (MAX_ADDED + 20 * 1_000)
 
 

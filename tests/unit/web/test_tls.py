@@ -28,7 +28,7 @@ def test_tls_keeps_name_and_certificate_checks(tmp_path: Path) -> None:
         ],
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=60,
     )
     served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     served.load_cert_chain(certificate, key)

@@ -9,6 +9,7 @@ from codeforge.agent import ModelRequest
 from codeforge.errors import ModelError
 from codeforge.inputs import DebateInput
 from codeforge.results import DebateResult
+from tests.patience import PATIENCE_S
 from tests.unit.agent_context import FakeContext
 from workers.debate import TURN_TOKENS, DebateAgent, unique
 
@@ -191,7 +192,7 @@ def test_speakers_of_a_round_answer_side_by_side() -> None:
                 both.append(name)
                 if len(both) == 2:
                     waiting.set()
-                await asyncio.wait_for(waiting.wait(), 5.0)
+                await asyncio.wait_for(waiting.wait(), PATIENCE_S)
             return await super().model(name, request)
 
     assert len(run(Meeting(answers=answers())).transcript) == 4

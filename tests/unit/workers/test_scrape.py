@@ -12,6 +12,7 @@ from codeforge.agent import Agent
 from codeforge.errors import FetchError, LedgerUnavailable
 from codeforge.inputs import ScrapeInput
 from codeforge.results import Page, ScrapeResult
+from tests.patience import PATIENCE_S
 from tests.unit.agent_context import FakeContext
 from workers.scrape import AT_ONCE, AT_ONE_HOST, MAX_RESULT_BYTES, ScrapeAgent
 
@@ -304,7 +305,7 @@ def test_a_cancelled_task_stops_its_fetches_and_passes_the_cancellation_on() -> 
         task = asyncio.create_task(
             ScrapeAgent().run(ctx, ScrapeInput(urls=[f"{SITE}/{n}" for n in range(2 * AT_ONE_HOST)]))
         )
-        await asyncio.wait_for(ctx.full.wait(), 5)
+        await asyncio.wait_for(ctx.full.wait(), PATIENCE_S)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-START_S = 30
+START_S = 60
 
 STANDING_STILL = """
 import types, threading, workers.suspects as child
