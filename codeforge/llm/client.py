@@ -162,7 +162,7 @@ def _bad(what: str) -> ModelError:
 def _parsed(body: bytes) -> JsonObject:
     try:
         parsed = json.loads(body)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise _bad("no JSON") from exc
     if not isinstance(parsed, dict):
         raise _bad("JSON that is no object")

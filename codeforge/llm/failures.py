@@ -63,7 +63,7 @@ def complaint_of(body: bytes) -> str:
     the raw text where it is no such JSON."""
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
     if not isinstance(parsed, dict):
         return str(parsed)

@@ -7,6 +7,7 @@ service wants it, so no URL of this module may reach a log or a message.
 
 import asyncio
 import json
+import math
 import random
 import re
 from dataclasses import dataclass
@@ -161,7 +162,7 @@ def _own_error(body: bytes, media_type: MediaType) -> tuple[str, str] | None:
         return None
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the page's own body may be any JSON
         return None
     code = found.get("code") if isinstance(found, dict) else None
     if not isinstance(code, str) or not _ERROR_CODE.fullmatch(code):
@@ -171,6 +172,7 @@ def _own_error(body: bytes, media_type: MediaType) -> tuple[str, str] | None:
 
 def _number(text: str | None) -> float:
     try:
-        return max(0.0, float(text or 0))
+        cost = float(text or 0)
     except ValueError:
         return 0.0
+    return max(0.0, cost) if math.isfinite(cost) else 0.0

@@ -254,6 +254,7 @@ def test_a_service_that_is_not_there_is_tried_three_times(monkeypatch: pytest.Mo
     [
         b"<html>",
         b"[]",
+        pytest.param(b"[" * 100_000, id="deep"),
         b"{}",
         b'{"choices": []}',
         b'{"choices": ["x"]}',

@@ -34,12 +34,13 @@ ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Browsed:
-    """What the service's browser finds at an address: its HTML, the status, and where it ended."""
+    """What the service's browser finds at an address: its HTML or what it has instead, the status, where it ended."""
 
     html: str
     status: int = 200
     final_url: str = ""
     needs_premium: bool = False
+    media_type: str = "text/html; charset=utf-8"
 
 
 @dataclass
@@ -150,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         page = api.pages[asked["url"]]
         headers = {"X-Request-Cost": f"{cost(asked):.5f}", "Zr-Final-Url": page.final_url or asked["url"]}
         status = page.status if asked.get("original_status") == "true" else 200
-        self._send(status, "text/html; charset=utf-8", page.html.encode(), headers)
+        self._send(status, page.media_type, page.html.encode(), headers)
 
     def _send_error_of(self, code: str, api: ZenRowsApi) -> None:
         status, title = ERRORS[code]

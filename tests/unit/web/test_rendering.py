@@ -190,6 +190,12 @@ def test_the_pages_own_status_is_told(site: Site, api: ZenRowsApi, status: int, 
     assert error_of(fetch_all(site.url("/bread"), api=api, mode="rendered")[0]).code == code
 
 
+def test_a_page_of_odd_json_harms_nothing_but_itself(site: Site, api: ZenRowsApi) -> None:
+    api.pages[site.url("/deep")] = Browsed("[" * 100_000, media_type="application/json")
+    found = fetch_all(site.url("/deep"), site.url("/bread"), api=api, mode="rendered")
+    assert page_of(found[0]).method == page_of(found[1]).method == "zenrows"
+
+
 def test_a_wrong_key_is_told_without_it(site: Site, api: ZenRowsApi) -> None:
     api.key = "another"
     assert error_of(fetch_all(site.url("/bread"), api=api, mode="rendered")[0]).code == "render_refused"

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from codeforge.agent import SearchReply, WebSearch
 from codeforge.errors import SearchError
 from codeforge.settings import Settings
+from codeforge.web import search_connection
 from codeforge.web.search import ConfiguredSearch
 from codeforge.web.search_connection import SearchLimits
 from tests.servers.search_apis import ExaApi, Failure, Found, SearchApi, TavilyApi
@@ -192,9 +193,22 @@ def test_a_refusal_is_not_tried_again(exa: ExaApi, status: int) -> None:
     assert len(exa.requests) == 1
 
 
-@pytest.mark.parametrize("body", [b"<html>busy</html>", b"[]", b"{}", b'{"results": [{"title": "no url"}]}'])
+DEEP = pytest.param(b"[" * 100_000, id="deep")
+
+
+@pytest.mark.parametrize("body", [b"<html>busy</html>", b"[]", DEEP, b"{}", b'{"results": [{"title": "no url"}]}'])
 def test_nonsense_is_an_error(tavily: TavilyApi, body: bytes) -> None:
     tavily.failures.append(Failure(200, body=body))
+    assert failure(settings(tavily)).code == "search_bad_output"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_no_more_of_an_answer_is_read_than_it_may_have(
+    tavily: TavilyApi, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(search_connection, "MAX_ANSWER_BYTES", 1_000)
+    found = {"results": [{"url": "https://a.example/1", "content": "x" * 1_000}]}
+    tavily.failures.append(Failure(status, body=json.dumps(found).encode()))
     assert failure(settings(tavily)).code == "search_bad_output"
 
 
