@@ -4,7 +4,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,16 +38,19 @@ class DataDir:
             for path in (self.root, self.run, self.root / "logs", self.root / "secrets"):
                 path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            message = f"the data directory {self.root} cannot be used: {error.strerror}"
-            raise StackError(message, code="data_dir_unusable") from error
+            raise self._unusable(error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the directory for this process. Raises StackError with the holder's pid when another has it.
+        """Holds the directory for this process. Raises StackError with the holder's pid when another has it, and
+        when it cannot be written to.
 
         The kernel drops the lock when the process ends in whatever way, so it needs no recovery.
         """
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,8 +58,11 @@ class DataDir:
                 holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
                 message = f"the data directory {self.root} is in use by another codeforge up (pid {holder})"
                 raise StackError(message, code="data_dir_in_use") from error
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            except OSError as error:
+                raise self._unusable(error) from error
             yield
         finally:
             os.close(descriptor)
@@ -80,13 +86,23 @@ class DataDir:
             if source.exists():
                 source.replace(log.with_name(f"{log.name}.{number}"))
 
+    def _unusable(self, error: OSError) -> StackError:
+        message = f"the data directory {self.root} cannot be used: {error.strerror}"
+        return StackError(message, code="data_dir_unusable")
+
 
 def write_private(path: Path, text: str) -> None:
-    """Writes a file that only its owner can read, in one step: a reader sees the old text or the new, never a part."""
+    """Writes a file that only its owner can read, in one step: a reader sees the old text or the new, never a part.
+    Raises StackError, for a full disk, say."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise StackError(f"{path} cannot be written: {error.strerror}", code="data_dir_unusable") from error

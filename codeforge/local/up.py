@@ -18,7 +18,7 @@ from codeforge.local.services import FLOWER_USER, reachable_host, service_parts,
 from codeforge.local.supervisor import Halt, Supervisor
 from codeforge.settings import Settings, load_settings, process_environment, settings_environment
 from codeforge.web.guard import AddressGuard
-from codeforge.wiring.embeddings import check_embeddings
+from codeforge.wiring.embeddings import check_dimension, check_embeddings
 
 LOCAL_DRAIN_S = "5"
 CHILD_ENVIRONMENT = {
@@ -67,7 +67,10 @@ def _removed(ready_file: Path | None) -> Iterator[None]:
         return
     if not ready_file.parent.is_dir():
         raise SettingsError(f"--ready-file: {ready_file.parent} is not a directory")
-    ready_file.unlink(missing_ok=True)
+    try:
+        ready_file.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"--ready-file: {ready_file} cannot be written: {error.strerror}") from error
     try:
         yield
     finally:
@@ -98,6 +101,7 @@ def plan_stack(
 def _check_what_children_need(settings: Settings) -> None:
     """What no process of the stack would start with is told before any starts. Raises SettingsError."""
     check_embeddings(settings)
+    check_dimension(settings)
     AddressGuard(settings.allow_private_hosts)
 
 

@@ -19,6 +19,14 @@ def check_embeddings(settings: Settings) -> None:
         raise SettingsError("CODEFORGE_EMBEDDINGS_MODEL: needed where CODEFORGE_EMBEDDINGS_BASE_URL is set")
 
 
+def check_dimension(settings: Settings) -> None:
+    """Raises SettingsError where the built-in embeddings are asked for a dimension that they do not have."""
+    if settings.embeddings_base_url is None and "embeddings_dim" in settings.model_fields_set:
+        from codeforge.stores.embeddings.builtin import check_dim
+
+        check_dim(settings.embeddings_dim)
+
+
 def embedder(settings: Settings) -> Embedder:
     """The configured service, else the model inside the `wordllama` package. Raises SettingsError."""
     from codeforge.stores.embeddings import HttpEmbedder, WordLlamaEmbedder

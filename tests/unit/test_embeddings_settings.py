@@ -7,7 +7,7 @@ import pytest
 from codeforge.errors import SettingsError
 from codeforge.settings import Settings, load_settings
 from codeforge.wiring import embeddings
-from codeforge.wiring.embeddings import check_embeddings
+from codeforge.wiring.embeddings import check_dimension, check_embeddings
 
 
 @pytest.fixture
@@ -45,3 +45,12 @@ def test_a_service_needs_a_model() -> None:
 
 def test_the_package_needs_no_service() -> None:
     check_embeddings(load_settings())
+
+
+def test_a_dimension_that_the_package_has_not_is_told_before_anything_starts() -> None:
+    with pytest.raises(SettingsError, match=r"^CODEFORGE_EMBEDDINGS_DIM: 100"):
+        check_dimension(load_settings({"EMBEDDINGS_DIM": "100"}))
+    check_dimension(load_settings({"EMBEDDINGS_DIM": "128"}))
+    check_dimension(
+        load_settings({"EMBEDDINGS_DIM": "100", "EMBEDDINGS_BASE_URL": "http://e", "EMBEDDINGS_MODEL": "m"})
+    )

@@ -23,6 +23,15 @@ MAX_TEXT_CHARS = 20_000
 """What counts of one text; an average of more words than that hardly moves."""
 
 
+def check_dim(dim: int) -> None:
+    """Raises SettingsError, naming CODEFORGE_EMBEDDINGS_DIM, for a dimension that these embeddings do not have."""
+    if dim not in DIMS:
+        raise SettingsError(
+            f"CODEFORGE_EMBEDDINGS_DIM: {dim}, but the built-in embeddings have {', '.join(map(str, DIMS))};"
+            " set CODEFORGE_EMBEDDINGS_BASE_URL for a model of another dimension"
+        )
+
+
 class WordLlamaEmbedder:
     """An `Embedder` of 64, 128 or 256 dimensions. The model is loaded at the first use, in the one thread that embeds.
 
@@ -30,11 +39,7 @@ class WordLlamaEmbedder:
     """
 
     def __init__(self, dim: int = WHEEL_DIM) -> None:
-        if dim not in DIMS:
-            raise SettingsError(
-                f"CODEFORGE_EMBEDDINGS_DIM: {dim}, but the built-in embeddings have {', '.join(map(str, DIMS))};"
-                " set CODEFORGE_EMBEDDINGS_BASE_URL for a model of another dimension"
-            )
+        check_dim(dim)
         self._dim = dim
         self._thread = ThreadPoolExecutor(1, "embeddings")
         self._words: _Words | None = None

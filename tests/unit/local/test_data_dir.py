@@ -1,5 +1,6 @@
 """The data directory: one holder, private files, kept logs."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -61,3 +62,33 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="cannot be used") as refused:
         DataDir(tmp_path / "file").prepare()
     assert refused.value.code == "data_dir_unusable"
+
+
+def test_a_full_disk_is_told_in_a_line_and_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_dir = made_data_dir(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StackError, match="secrets/flower cannot be written: No space left on device") as refused:
+        data_dir.password("flower")
+    assert refused.value.code == "data_dir_unusable"
+    assert list((data_dir.root / "secrets").iterdir()) == []
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StackError, match=rf"{data_dir.root} cannot be used: No space left"), data_dir.locked():
+        pass
+    monkeypatch.undo()
+    with data_dir.locked():  # it was let go
+        data_dir.password("flower")
+
+
+def test_a_directory_that_may_only_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_dir = made_data_dir(tmp_path)
+
+    def read_only(path: Path, *_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(StackError, match=rf"{data_dir.root} cannot be used: Read-only"), data_dir.locked():
+        pass
