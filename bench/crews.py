@@ -79,7 +79,7 @@ class Peer:
     def launch(self) -> None:
         """See `Crew.launch`."""
         if self._job.stored:
-            self._program("collection", "bench.peers.work")
+            self._program("stores", "bench.peers.work")
         share = str(self._job.agents // self._job.processes)
         if self._name == DRAMATIQ:  # one command, which forks its worker processes
             options = ["--processes", str(self._job.processes), "--threads", share]

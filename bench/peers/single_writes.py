@@ -5,7 +5,7 @@ import time
 import uuid
 
 from bench.model_server import CONTENT
-from bench.peers.work import ThreadedWork, make_collection
+from bench.peers.work import ThreadedWork, prepare_stores
 
 ANSWER = {
     "model": "bench",
@@ -16,7 +16,7 @@ ANSWER = {
 
 def main() -> None:
     """The program."""
-    make_collection()
+    prepare_stores()
     work = ThreadedWork()
     work.store(str(uuid.uuid4()), "warm", [ANSWER] * 3)
     began = time.monotonic()

@@ -1,6 +1,7 @@
 """The work of one task, as a program without a ledger does it: model calls, then the result into both stores, one
 write a task. Shared by the peers; in threads and, with the same statements, on an event loop."""
 
+import asyncio
 import os
 import threading
 import uuid
@@ -27,6 +28,8 @@ WITH t UNWIND $calls AS call
 MERGE (m:ModelCall {id: call.id}) SET m += call.props
 MERGE (t)-[:CALLED]->(m)
 """
+
+LABELS = ("Task", "Artifact", "ModelCall")
 
 Answer = Mapping[str, Any]
 
@@ -84,6 +87,7 @@ class ThreadedWork:
         )
         self._vectors = QdrantClient(url=os.environ["QDRANT"], check_compatibility=False, timeout=int(TIMEOUT_S))
         self._embedder = Embedder()
+        self._writing = threading.Lock()
 
     def run(self, task_id: str, question: str, calls: int) -> None:
         """One task."""
@@ -95,7 +99,7 @@ class ThreadedWork:
 
     def store(self, task_id: str, question: str, answers: Sequence[Answer]) -> None:
         """The result into both stores."""
-        with self._graph.session() as session:
+        with self._writing, self._graph.session() as session:  # at once they conflict, and are done again and again
             session.execute_write(
                 lambda transaction: transaction.run(WRITE, rows(task_id, question, answers)).consume()
             )
@@ -114,6 +118,7 @@ class AsyncWork:
         )
         self._vectors = AsyncQdrantClient(url=os.environ["QDRANT"], check_compatibility=False, timeout=int(TIMEOUT_S))
         self._embedder = Embedder()
+        self._writing = asyncio.Lock()
 
     async def run(self, task_id: str, question: str, calls: int) -> None:
         """One task."""
@@ -121,7 +126,7 @@ class AsyncWork:
         for _ in range(calls):
             answer = await self._http.post("/chat/completions", json=request(question))
             answers.append(answer.raise_for_status().json())
-        async with self._graph.session() as session:
+        async with self._writing, self._graph.session() as session:
             await session.execute_write(_written, rows(task_id, question, answers))
         text = report_of(answers)
         await self._vectors.upsert(COLLECTION, [point(task_id, text, self._embedder.vector(text))], wait=True)
@@ -131,8 +136,13 @@ async def _written(transaction: Any, parameters: Mapping[str, Any]) -> None:
     await (await transaction.run(WRITE, parameters)).consume()
 
 
-def make_collection() -> None:
-    """The peers' collection."""
+def prepare_stores() -> None:
+    """The peers' collection, and the unique ids without which each MERGE would look at all nodes."""
+    with GraphDatabase.driver(os.environ["BOLT"], auth=(os.environ["BOLT_USER"], os.environ["BOLT_PASSWORD"])) as graph:
+        for label in LABELS:
+            graph.execute_query(
+                f"CREATE CONSTRAINT {label.lower()}_id IF NOT EXISTS FOR (n:{label}) REQUIRE n.id IS UNIQUE"
+            )
     client = QdrantClient(url=os.environ["QDRANT"], check_compatibility=False)
     if not client.collection_exists(COLLECTION):
         client.create_collection(
@@ -142,4 +152,4 @@ def make_collection() -> None:
 
 
 if __name__ == "__main__":
-    make_collection()
+    prepare_stores()
