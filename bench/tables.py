@@ -69,8 +69,8 @@ TABLES: Mapping[str, Table] = {
     agents.NAME: Table(
         "Agents in flight",
         "Ten tasks a slot, each with three model calls of 2 s, from the first submission until every result is in both "
-        "stores; ideal is 60 s. A contender is given up after twice the ideal when its pace leads to seven times it: its "
-        "seconds are then those that it had. Memory is the most that was seen, as proportional set size; the other "
+        "stores; ideal is 60 s. A contender is given up after twice the ideal when its pace leads to seven times it: "
+        "its seconds are then those that it had. Memory is the most that was seen, as proportional set size; the other "
         "columns of processor time are of all Python processes of a contender, and of Valkey.",
         (
             Column("finished %", "finished_percent"),
