@@ -64,6 +64,11 @@ class Child:
         code = self._process.returncode or 0
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether it ended by itself, for a reason that its log may tell."""
+        return (self._process.returncode or 0) > 0
+
     async def exited(self) -> None:
         """Returns once it has ended."""
         await self._process.wait()
@@ -94,7 +99,7 @@ class Child:
             pass  # macOS: only zombies are left
 
 
-def tail(log: Path, lines: int = TAIL_LINES) -> list[str]:
+def tail(log: Path, lines: int) -> list[str]:
     """The last lines of a log; none when there is no log."""
     try:
         with log.open(encoding="utf-8", errors="replace") as file:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from codeforge.errors import StackError
-from codeforge.local.child import Child, tail
+from codeforge.local.child import TAIL_LINES, Child, tail
 from codeforge.local.data_dir import DataDir
 from codeforge.local.part import Part
 from codeforge.local.restart_policy import RestartPolicy
@@ -48,6 +48,8 @@ class Keeper:
             if delay is None:
                 raise self._failure(f"died before it was ready ({child.ending}), for the third time")
             self._say(f"{self.part.name} died ({child.ending}); starting it again in {delay:.1f} s")
+            if child.gave_up and self._policy.ready_once:
+                self._tell_log(lines=1)
             await asyncio.sleep(delay)
 
     async def _start(self) -> Child:
@@ -81,8 +83,10 @@ class Keeper:
 
     def _failure(self, what: str) -> StackError:
         """Shows the end of the part's log, and makes the error."""
-        log = self._data_dir.log(self.part.name)
-        self._say(f"the last lines of {log}:")
-        for line in tail(log):
-            self._say(f"  {line}")
+        self._say(f"the last lines of {self._data_dir.log(self.part.name)}:")
+        self._tell_log(lines=TAIL_LINES)
         return StackError(f"{self.part.name} {what}")
+
+    def _tell_log(self, lines: int) -> None:
+        for line in tail(self._data_dir.log(self.part.name), lines):
+            self._say(f"  {line}")

@@ -103,6 +103,23 @@ def test_a_killed_child_is_started_again_within_a_second(tmp_path: Path) -> None
     asyncio.run(scenario())
 
 
+def test_one_that_gives_up_once_it_was_ready_says_why(tmp_path: Path) -> None:
+    gives_up = "import signal; signal.signal(signal.SIGUSR1, lambda *_: sys.exit('codeforge: CODEFORGE_X: no good')); "
+
+    async def scenario() -> None:
+        run = Run(tmp_path)
+        task = run.start(run.part("projector", gives_up + serving()))
+        before = await run.reported(1)
+        os.kill(before["projector"], signal.SIGUSR1)
+        await run.reported(2)
+        (died,) = [place for place, line in enumerate(run.said) if line.startswith("projector died (exit code 1)")]
+        assert run.said[died + 1] == "  codeforge: CODEFORGE_X: no good"
+        run.halt()
+        await task
+
+    asyncio.run(scenario())
+
+
 def test_three_deaths_before_readiness_stop_the_stack_with_the_last_lines(tmp_path: Path) -> None:
     async def scenario() -> None:
         run = Run(tmp_path)
