@@ -17,7 +17,6 @@ from codeforge.retry_after import retry_after_s
 from codeforge.web.body import ACCEPT_ENCODING, read_body, too_large
 from codeforge.web.charset import decode
 from codeforge.web.connections import GuardedConnections
-from codeforge.web.deadlines import left_s
 from codeforge.web.document import Download
 from codeforge.web.failures import TransportFailure, status_failure, status_phrase, transport_failure
 from codeforge.web.guard import AddressGuard
@@ -116,11 +115,7 @@ class RobotsRules:
 
     async def delay_s(self, hop: httpx.URL, trip_url: str, deadline: float) -> float:
         """See `SiteRules.delay_s`."""
-        try:
-            async with asyncio.timeout(left_s(deadline)):
-                rules = await self._robots.rules(origin(hop), deadline)
-        except TimeoutError as exc:
-            raise FetchError("robots.txt did not arrive in time", code="timeout", url=trip_url, retryable=True) from exc
+        rules = await self._robots.rules(origin(hop), deadline)
         try:
             rules.check(str(hop))
         except FetchError as exc:

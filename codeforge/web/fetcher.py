@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
@@ -127,12 +127,12 @@ class GuardedFetcher:
         except FetchError as refused:
             if mode != "auto" or refused.code != "challenge":
                 raise
-            return Fetched(await self._met(url, Finding("challenge", refused.message), None, terms))
+            return await self._met(url, Finding("challenge", refused.message), None, terms)
         if finding is None:
             return got
         met = await self._met(url, finding, got.page, terms)
         # A shell that is as it was may show something else, and what was not rendered may be now: no validators.
-        return Fetched(met, fresh_s=got.fresh_s, keep=got.keep)
+        return replace(met, fresh_s=got.fresh_s, keep=got.keep and met.keep)
 
     async def _plain(
         self, url: str, terms: FetchTerms, older: KeptPage | None, *, judged: bool
@@ -160,19 +160,20 @@ class GuardedFetcher:
             await self._renderer.close()
         await self._extractor.close()
 
-    async def _met(self, url: str, finding: Finding, plain: Page | None, terms: FetchTerms) -> Page:
+    async def _met(self, url: str, finding: Finding, plain: Page | None, terms: FetchTerms) -> Fetched:
         """Has the page rendered, if that may be. If not, what came plainly is the answer, unless it is a challenge,
-        which is no page at all."""
+        which is no page at all. A task that has no rendering left keeps that to itself."""
         try:
             if self._renderer is None:
                 raise FetchError("no service that renders pages is configured", code="render_not_configured", url=url)
             unblock = finding.lack in _UNBLOCKED
-            return await self._rendered(self._renderer, url, finding.text, terms, unblock=unblock)
+            return Fetched(await self._rendered(self._renderer, url, finding.text, terms, unblock=unblock))
         except FetchError as failure:
             reason = f"{finding.text}; it was not rendered: {failure.message}"
             if plain is None or finding.lack == "challenge":
                 raise FetchError(reason, code="challenge", url=url, retryable=failure.retryable) from failure
-            return plain.model_copy(update={"method_reason": reason})
+            page = plain.model_copy(update={"method_reason": reason})
+            return Fetched(page, keep=failure.code != "render_limit")
 
     async def _rendered(self, renderer: Renderer, url: str, reason: str, terms: FetchTerms, *, unblock: bool) -> Page:
         await self._check(url)

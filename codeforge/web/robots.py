@@ -10,6 +10,7 @@ from protego import Protego
 
 from codeforge.errors import FetchError
 from codeforge.web.charset import decode
+from codeforge.web.deadlines import left_s
 
 MAX_CHARS: Final = 512 * 1024
 """More of a robots.txt is not read (RFC 9309, 2.5)."""
@@ -80,7 +81,16 @@ class Robots:
         self._sites: OrderedDict[str, _Site] = OrderedDict()
 
     async def rules(self, origin: str, deadline: float) -> Rules:
-        """Of an origin such as `https://example.org:8443`. Never raises but for a cancellation."""
+        """Of an origin such as `https://example.org:8443`, within the deadline, though another task with more time may
+        be asking for them. Never raises but for a cancellation."""
+        try:
+            async with asyncio.timeout(left_s(deadline)):
+                return await self._known(origin, deadline)
+        except TimeoutError:
+            late = FetchError("robots.txt did not arrive in time", code="timeout", url=origin, retryable=True)
+            return Rules(None, self._agent, late)
+
+    async def _known(self, origin: str, deadline: float) -> Rules:
         site = self._sites.setdefault(origin, _Site())
         self._sites.move_to_end(origin)
         while len(self._sites) > MAX_SITES:
@@ -89,8 +99,9 @@ class Robots:
             if site.known is None or site.known.until <= time.monotonic():
                 rules = await self._asked(origin, deadline)
                 age_s = self._age_s
-                if rules.trouble is not None:  # that this process may wait no longer says nothing of the site
-                    age_s = 0.0 if rules.trouble.code == "host_busy" else AGAIN_S
+                if rules.trouble is not None:  # that this task may wait no longer says nothing of the site
+                    waited_out = rules.trouble.code == "host_busy" or left_s(deadline) == 0.0
+                    age_s = 0.0 if waited_out else AGAIN_S
                 site.known = _Known(rules, time.monotonic() + age_s)
             return site.known.rules
 

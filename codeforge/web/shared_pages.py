@@ -30,7 +30,7 @@ log = logger(__name__)
 
 MAX_VALUE_BYTES = 16 * 1024 * 1024
 _LEVEL = 1
-_OWN = frozenset({"render_limit", "render_not_configured"})
+_OWN = frozenset({"render_limit", "render_not_configured", "host_busy"})
 _POLL_S, _LONGEST_POLL_S = 0.03, 0.5
 
 
@@ -157,7 +157,7 @@ class SharedPages:
         older = _decoded(value)
         if found == "kept" and older is not None:
             return _given(older, url)
-        return await self._fetched(key, holder, url, older, fetch)
+        return await self._fetched(key, holder, terms, older, fetch)
 
     async def _opened(self, key: str, holder: str, terms: FetchTerms) -> tuple[str, bytes | None]:
         limits, poll_s = self._limits, _POLL_S
@@ -174,15 +174,14 @@ class SharedPages:
             await asyncio.sleep(poll_s * random.uniform(0.7, 1.3))  # noqa: S311  # no secret
             poll_s = min(2 * poll_s, _LONGEST_POLL_S)
 
-    async def _fetched(self, key: str, holder: str, url: str, older: KeptPage | None, fetch: Fetch) -> Page:
+    async def _fetched(self, key: str, holder: str, terms: FetchTerms, older: KeptPage | None, fetch: Fetch) -> Page:
         limits = self._limits
         at_it = asyncio.create_task(self._at_it(key, holder))
         try:
             got = await fetch(older if older is not None and older.page is not None else None)
         except FetchError as error:
             failure = KeptFailure(code=error.code, message=error.message, retryable=error.retryable)
-            # What is this task's own limit says nothing of the page.
-            keep_s = 0.0 if error.code in _OWN else limits.trouble_s if error.retryable else limits.failure_s
+            keep_s = 0.0 if _is_the_tasks(error, terms) else limits.trouble_s if error.retryable else limits.failure_s
             await self._keep(key, holder, KeptPage(failure=failure) if keep_s else None, keep_s, 0.0)
             raise
         except BaseException:
@@ -228,6 +227,14 @@ class SharedPages:
 class _Queue:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     members: int = 0
+
+
+def _is_the_tasks(error: FetchError, terms: FetchTerms) -> bool:
+    """Whether the task's own limits are why: its time, or how many pages it may have rendered, be it to pass a
+    challenge. That says nothing of the page, which another task may well have."""
+    behind = error.__cause__
+    no_rendering_left = isinstance(behind, FetchError) and behind.code == "render_limit"
+    return error.code in _OWN or no_rendering_left or left_s(terms.deadline) == 0.0
 
 
 def page_key(tenant: str, mode: str, url: str) -> str:

@@ -18,7 +18,8 @@ from codeforge.web.guard import AddressGuard
 from codeforge.web.hosts import HostLimits, HostVisits
 from codeforge.web.memory_hosts import MemoryHosts
 from codeforge.web.memory_pages import MemoryPages
-from codeforge.web.shared_pages import SharedPages, SharingLimits
+from codeforge.web.robots import Robots
+from codeforge.web.shared_pages import Fetched, SharedPages, SharingLimits
 from tests.servers.celery_worker import wait_until
 from tests.servers.site import Site
 
@@ -237,3 +238,61 @@ def test_failures_are_shared_by_those_who_waited(site: Site) -> None:
     found = fetch_all(*([site.url("/missing")] * 5), at_once=True, terms=since, sharing=sharing)
     assert [code(each) for each in found] == ["http_status"] * 5
     assert site.hits["/missing"] == 1
+
+
+@pytest.mark.parametrize(("failed", "time_left_s"), [("host_busy", 60.0), ("timeout", 0.05)])
+def test_what_a_task_had_no_time_for_is_no_failure_of_others(failed: str, time_left_s: float) -> None:
+    url = "https://example.org/"
+    page = Page(url=url, final_url=url, status_code=200, title="", markdown="", content_hash="")
+
+    async def run() -> Page:
+        sharing = SharedPages(MemoryPages())
+        until = time.monotonic() + time_left_s
+
+        async def too_late(older: object) -> Fetched:
+            time.sleep(time_left_s if time_left_s < 1 else 0.0)  # noqa: ASYNC251  # a loop that is behind
+            raise FetchError("no time", code=failed, url=url, retryable=True)
+
+        async def in_time(older: object) -> Fetched:
+            return Fetched(page)
+
+        with pytest.raises(FetchError):
+            await sharing.page(url, "auto", FetchTerms("acme", since_ms=0, deadline=until), too_late)
+        return await sharing.page(url, "auto", FetchTerms("acme", since_ms=0), in_time)
+
+    assert asyncio.run(run()) == page
+
+
+def test_rules_that_a_task_had_no_time_for_are_asked_for_by_the_next() -> None:
+    async def run() -> list[bool]:
+        async def download(url: str, deadline: float) -> bytes:
+            if deadline < time.monotonic():
+                raise FetchError("too late", code="timeout", url=url, retryable=True)
+            return b"User-agent: *\nDisallow: /"
+
+        robots = Robots(download, "CodeForge/1")
+        deadlines = time.monotonic() - 1.0, time.monotonic() + 60.0
+        return [(await robots.rules("https://example.org", deadline)).trouble is None for deadline in deadlines]
+
+    assert asyncio.run(run()) == [False, True]
+
+
+def test_rules_that_another_task_asks_for_are_waited_for_no_longer_than_the_task_has() -> None:
+    async def run() -> tuple[FetchError | None, FetchError | None]:
+        asked, answered = asyncio.Event(), asyncio.Event()
+
+        async def download(url: str, deadline: float) -> bytes:
+            asked.set()
+            await answered.wait()
+            return b"User-agent: *\nDisallow: /"
+
+        robots = Robots(download, "CodeForge/1")
+        async with asyncio.timeout(30.0):
+            patient = asyncio.create_task(robots.rules("https://example.org", time.monotonic() + 60.0))
+            await asked.wait()
+            hasty = await robots.rules("https://example.org", time.monotonic() + 0.05)
+            answered.set()
+            return hasty.trouble, (await patient).trouble
+
+    hasty, patient = asyncio.run(run())
+    assert (hasty and hasty.code, patient) == ("timeout", None)

@@ -16,6 +16,8 @@ from codeforge.results import Page
 from codeforge.web.connections import GuardedBackend, GuardedConnections
 from codeforge.web.fetcher import GuardedFetcher
 from codeforge.web.guard import AddressGuard
+from codeforge.web.memory_pages import MemoryPages
+from codeforge.web.shared_pages import SharedPages, SharingLimits
 from codeforge.web.zenrows import RenderLimits, RenderOptions, ZenRows
 from tests.servers.articles import BREAD, article
 from tests.servers.celery_worker import wait_until
@@ -49,13 +51,14 @@ def fetch_all(
     options: RenderOptions | None = None,
     limits: RenderLimits = QUICK,
     terms: FetchTerms | None = None,
+    sharing: SharedPages | None = None,
 ) -> list[Page | FetchError]:
     async def run() -> list[Page | FetchError]:
         guard = AddressGuard(["127.0.0.1"])
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         connections = GuardedConnections(GuardedBackend(guard), limit=20, ssl_context=tls)
         renderer = None if api is None else ZenRows(api.base_url, SecretStr("zenrows-key"), options, limits)
-        fetcher = GuardedFetcher(guard, connections=connections, renderer=renderer)
+        fetcher = GuardedFetcher(guard, connections=connections, renderer=renderer, sharing=sharing)
         try:
             found = await asyncio.gather(
                 *(fetcher.fetch(url, mode=mode, terms=terms or FetchTerms()) for url in urls), return_exceptions=True
@@ -148,6 +151,14 @@ def test_a_task_has_only_so_many_pages_rendered(site: Site, api: ZenRowsApi) -> 
     assert any("used up" in page.method_reason for page in pages)
     assert error_of(fetch_all(urls[0], api=api, mode="rendered", terms=terms)[0]).code == "render_limit"
     assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize("path", ["/app/react", "/challenged"])
+def test_that_a_task_has_no_rendering_left_is_not_shared(site: Site, api: ZenRowsApi, path: str) -> None:
+    sharing = SharedPages(MemoryPages(), SharingLimits(age_s=60.0))
+    spent, fresh = (FetchTerms("acme", renders=RenderAllowance(pages)) for pages in (0, 1))
+    fetch_all(site.url(path), api=api, terms=spent, sharing=sharing)
+    assert page_of(fetch_all(site.url(path), api=api, terms=fresh, sharing=sharing)[0]).method == "zenrows"
 
 
 @pytest.mark.parametrize(

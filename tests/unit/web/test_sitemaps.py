@@ -72,7 +72,7 @@ def test_other_work_goes_on_while_a_file_is_read(monkeypatch: pytest.MonkeyPatch
     went_on = threading.Event()
 
     def slow(body: bytes, address: str) -> tuple[list[str], list[str]]:
-        return ([f"{SITE}/a"] if went_on.wait(5.0) else []), []
+        return ([f"{SITE}/a"] if went_on.wait(30.0) else []), []
 
     async def download(url: str, deadline: float) -> bytes:
         asyncio.get_running_loop().call_soon(went_on.set)
