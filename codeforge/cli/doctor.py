@@ -102,13 +102,14 @@ async def check_graph(settings: Settings) -> list[Finding]:
 
 
 async def check_vectors(settings: Settings) -> list[Finding]:
-    """Reachable, lets us in."""
+    """Reachable, lets us in; a collection that is there was made with these embeddings."""
     store = vector_store(settings)
     try:
-        await store.ping()
+        there = await store.fits()
     finally:
         await store.close()
-    return [Finding(Level.OK, "vectors", f"collection {settings.qdrant_collection}")]
+    text = f"collection {settings.qdrant_collection}" + ("" if there else ", which the projector will make")
+    return [Finding(Level.OK, "vectors", text)]
 
 
 async def check_embeddings(settings: Settings) -> list[Finding]:

@@ -23,10 +23,16 @@ class MemoryVectorStore:
 
     async def prepare(self) -> None:
         """See `VectorStore.prepare`."""
+        await self.fits()
+        self._made_with = self._dim
+
+    async def fits(self) -> bool:
+        """See `VectorStore.fits`."""
         if self._made_with not in (None, self._dim):
             raise SettingsError(
                 f"CODEFORGE_EMBEDDINGS_DIM: {self._dim}, but the store has vectors of {self._made_with}"
             )
+        return self._made_with is not None
 
     async def upsert(self, points: Sequence[Point]) -> None:
         """See `VectorStore.upsert`."""

@@ -120,6 +120,10 @@ class VectorStore(Protocol):
         there has another dimension."""
         ...
 
+    async def fits(self) -> bool:
+        """Whether the collection is there; changes nothing. Raises SettingsError as `prepare` does."""
+        ...
+
     async def upsert(self, points: Sequence[Point]) -> None:
         """Writes and waits until they can be searched. Raises RowRejected for points that the server refuses."""
         ...

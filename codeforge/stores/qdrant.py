@@ -82,6 +82,14 @@ class QdrantStore:
                 if field not in info.payload_schema:
                     await self._client.create_payload_index(self._collection, field, field_schema=schema, wait=True)
 
+    async def fits(self) -> bool:
+        """See `VectorStore.fits`. The SettingsError is that of `prepare`."""
+        async with self._answering():
+            if not await self._client.collection_exists(self._collection):
+                return False
+            self._check((await self._client.get_collection(self._collection)).config)
+        return True
+
     async def upsert(self, points: Sequence[Point]) -> None:
         """See `VectorStore.upsert`. A RowRejected means that none of the batch with the row was written."""
         for batch in _batches(points):

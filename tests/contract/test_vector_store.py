@@ -183,12 +183,23 @@ async def test_a_row_that_does_not_fit_is_refused_with_its_batch(vector_engine: 
         assert await store.count() == 1
 
 
+async def test_whether_the_collection_is_there_is_told_without_making_it(vector_engine: VectorEngine) -> None:
+    async with opened(vector_engine, prepared=False) as store:
+        assert not await store.fits()
+        assert not await store.fits()
+        await store.prepare()
+        assert await store.fits()
+
+
 async def test_a_collection_of_another_dimension_is_refused(vector_engine: VectorEngine) -> None:
     async with opened(vector_engine) as store:
         await store.upsert([point("a", "text", direction(1))])
         async with opened(vector_engine, DIM * 2, prepared=False) as other:
             with pytest.raises(SettingsError, match="CODEFORGE_EMBEDDINGS_DIM") as refusal:
                 await other.prepare()
+            with pytest.raises(SettingsError, match="CODEFORGE_EMBEDDINGS_DIM"):
+                await other.fits()
+        assert await store.fits()
         assert "\n" not in refusal.value.message
         assert await store.count() == 1
 

@@ -48,6 +48,9 @@ class Vectors:
 
     async def prepare(self) -> None: ...
 
+    async def fits(self) -> bool:
+        return True
+
     async def ping(self) -> None: ...
 
     async def close(self) -> None: ...
