@@ -14,6 +14,7 @@ from codeforge.agent import ANY_TERMS, FetchTerms
 from codeforge.errors import BlockedAddress, FetchError
 from codeforge.results import Page
 from codeforge.web.connections import GuardedBackend, GuardedConnections
+from codeforge.web.deadlines import left_s
 from codeforge.web.document import Download
 from codeforge.web.download import Downloader, DownloadLimits, EverythingAllowed, RobotsRules, SiteRules, origin
 from codeforge.web.extractor import Extractor
@@ -22,7 +23,7 @@ from codeforge.web.hosts import HostVisits
 from codeforge.web.judgement import Finding
 from codeforge.web.rendering import Renderer
 from codeforge.web.robots import Robots
-from codeforge.web.shared_pages import Fetched, KeptPage, NoSharing, Sharing
+from codeforge.web.shared_pages import Fetch, Fetched, KeptPage, NoSharing, Sharing
 from codeforge.web.sitemaps import sitemap_urls
 from codeforge.web.slots import PageSlot
 from codeforge.web.validators import Validators, fresh_s, may_be_kept
@@ -93,14 +94,21 @@ class GuardedFetcher:
         self, url: str, *, mode: Literal["auto", "standard", "rendered"], terms: FetchTerms = ANY_TERMS
     ) -> Page:
         """Fetches and extracts. `standard` is plain HTTP; `auto` judges what that brought, and has it rendered where it
-        is not what a reader would see; `rendered` renders at once. Raises FetchError."""
+        is not what a reader would see; `rendered` renders at once. Raises FetchError, at the task's deadline at the
+        latest."""
         self._check_text(url, url)
+        how: Fetch = partial(self._judged, url, mode, terms)
         if mode == "rendered":
             if self._renderer is None:
                 message = "no service that renders pages is configured (ZENROWS_API_KEY); use mode auto or standard"
                 raise FetchError(message, code="render_not_configured", url=url)
-            return await self._sharing.page(url, mode, terms, partial(self._asked_for, self._renderer, url, terms))
-        return await self._sharing.page(url, mode, terms, partial(self._judged, url, mode, terms))
+            how = partial(self._asked_for, self._renderer, url, terms)
+        try:
+            async with asyncio.timeout(left_s(terms.deadline)):
+                return await self._sharing.page(url, mode, terms, how)
+        except TimeoutError as exc:
+            message = "the page was not there when the task's time for fetching was over"
+            raise FetchError(message, code="timeout", url=url, retryable=True) from exc
 
     async def sitemap(self, url: str, *, limit: int, terms: FetchTerms = ANY_TERMS) -> list[str]:
         """See `PageFetcher.sitemap`. The sitemaps are those that robots.txt names, or `/sitemap.xml`."""

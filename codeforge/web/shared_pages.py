@@ -136,12 +136,8 @@ class SharedPages:
     async def page(self, url: str, mode: str, terms: FetchTerms, fetch: Fetch) -> Page:
         """See `Sharing.page`. A page that another task had is given under this task's URL, at no cost."""
         key = page_key(terms.tenant, mode, url)
-        try:
-            async with asyncio.timeout(left_s(terms.deadline)), self._in_turn(key):
-                return await self._page(key, url, terms, fetch)
-        except TimeoutError as exc:
-            message = "the page was not there when the task's time for fetching was over"
-            raise FetchError(message, code="timeout", url=url, retryable=True) from exc
+        async with self._in_turn(key):
+            return await self._page(key, url, terms, fetch)
 
     async def close(self) -> None:
         """See `Sharing.close`."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from codeforge.agent import FetchTerms
 from codeforge.errors import FetchError
 from codeforge.results import Page
 from codeforge.web import download
@@ -273,6 +274,26 @@ def test_pages_wait_their_turn_and_no_longer(site: Site) -> None:
     assert isinstance(first, Page)
     assert isinstance(second, FetchError)
     assert (second.code, second.retryable) == ("timeout", True)
+
+
+def test_no_page_waits_for_its_turn_longer_than_its_task_has(site: Site) -> None:
+    async def run() -> Page:
+        fetcher = fetcher_of(FetchLimits(page=QUICK, pages_at_once=1, wait_s=300.0))
+        first = asyncio.create_task(fetcher.fetch(site.url("/slow"), mode="auto"))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not site.hits["/slow"]:  # noqa: ASYNC110  # counted in the site's thread
+                    await asyncio.sleep(0.01)
+            soon = FetchTerms(deadline=time.monotonic() + 0.1)
+            return await fetcher.fetch(site.url("/bread"), mode="auto", terms=soon)
+        finally:
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            await fetcher.close()
+
+    with pytest.raises(FetchError, match="the task's time for fetching was over") as caught:
+        asyncio.run(run())
+    assert (caught.value.code, caught.value.retryable, site.hits["/bread"]) == ("timeout", True, 0)
 
 
 def test_cancelling_a_fetch_frees_its_place_and_connection(site: Site) -> None:
