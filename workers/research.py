@@ -17,7 +17,7 @@ from codeforge.results import FailedPage, Notice, Page, Work
 from codeforge.urls import canonical_url
 from workers.breadth import Breadth
 from workers.parallel import in_parallel
-from workers.passages import Passage, by_meaning, by_words, joined, pick, sample, split
+from workers.passages import READ_CHARS, Passage, by_meaning, by_words, joined, pick, sample, split
 from workers.purse import BudgetSpent, Purse, size_of
 
 FETCHES_AT_ONCE = 8
@@ -243,7 +243,8 @@ class Research:
             await self._ctx.emit("source_failed", {"url": url, "code": "bad_response"})
             return FailedPage(url=url, code="bad_response", message="the page has no text")
         await self._ctx.emit("source", {"url": page.final_url, "title": page.title})
-        return page
+        # What no passage is taken from is not kept until the task's end: there may be hundreds of pages.
+        return page.model_copy(update={"markdown": page.markdown[:READ_CHARS], "links": [], "json_ld": []})
 
     async def _choose(self, turn: int) -> None:
         """Chooses anew from all pages, for all questions, as much as may be shown."""

@@ -44,14 +44,24 @@ class Extractor:
         """Of the children that live now."""
         return [child.pid for child in self._all if child.returncode is None]
 
-    async def read(self, download: Download, *, judged: bool, within_s: float) -> tuple[Page, Finding | None]:
-        """See `document.read_page`. `within_s` bounds the wait for a process and the reading. Raises FetchError, also
-        `timeout`, and `bad_response` for a page that ends its process."""
+    async def read(
+        self, download: Download, *, judged: bool, within_s: float, wait_s: float = 300.0
+    ) -> tuple[Page, Finding | None]:
+        """See `document.read_page`. `wait_s` bounds the wait for a process, `within_s` the reading: only the latter is
+        the page's own fault. Raises FetchError, also `timeout`, and `bad_response` for a page that ends its process."""
         try:
-            async with asyncio.timeout(within_s), self._slots:
+            async with asyncio.timeout(wait_s):
+                await self._slots.acquire()
+        except TimeoutError as exc:
+            message = "too many other pages are being read"
+            raise FetchError(message, code="timeout", url=download.url, retryable=True) from exc
+        try:
+            async with asyncio.timeout(within_s):
                 answer = await self._asked(download, judged=judged)
         except TimeoutError as exc:
             raise FetchError("extracting the page took too long", code="timeout", url=download.url) from exc
+        finally:
+            self._slots.release()
         if answer is None:
             raise FetchError("the page cannot be parsed within bounds", code="bad_response", url=download.url)
         return _answered(answer, download.url)

@@ -36,8 +36,8 @@ _UNBLOCKED = frozenset({"challenge", "consent_wall"})
 class FetchLimits:
     """Bounds of a process. Times in seconds.
 
-    At most `pages_at_once` pages, and so their bodies, are under way; further fetches wait for up to `wait_s`.
-    `extract_s` bounds a page's wait for one of the `extract_processes` and its extraction. A task may have
+    At most `pages_at_once` pages, and so their bodies, are under way; further fetches wait for up to `wait_s`, and so
+    do pages for one of the `extract_processes`. `extract_s` bounds a page's extraction. A task may have
     `renders_per_task` pages rendered.
     """
 
@@ -212,4 +212,5 @@ class GuardedFetcher:
             raise FetchError(exc.message, code=exc.code, url=url) from exc
 
     async def _extract(self, download: Download, *, judged: bool) -> tuple[Page, Finding | None]:
-        return await self._extractor.read(download, judged=judged, within_s=self._limits.extract_s)
+        limits = self._limits
+        return await self._extractor.read(download, judged=judged, within_s=limits.extract_s, wait_s=limits.wait_s)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from codeforge.errors import FetchError
+from codeforge.results import Page
 from codeforge.web import extractor
 from codeforge.web.document import Download
 from codeforge.web.extractor import Extractor
@@ -118,6 +119,30 @@ def test_a_page_that_takes_too_long_is_given_up_and_the_next_one_is_read() -> No
         assert page.title
         assert slow not in reader.pids
 
+    run(use, processes=1)
+
+
+def test_that_others_are_read_is_no_fault_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page(url=URL, final_url=URL, status_code=200, title="", markdown="", content_hash="")
+    reading, done = asyncio.Event(), asyncio.Event()
+
+    async def asked(self: Extractor, download: Download, *, judged: bool) -> bytes:
+        if not reading.is_set():
+            reading.set()
+            await done.wait()
+        return b"{}\n" + page.model_dump_json().encode()
+
+    async def use(reader: Extractor) -> None:
+        first = asyncio.create_task(reader.read(html("a"), judged=False, within_s=PATIENCE_S))
+        await reading.wait()
+        second = asyncio.create_task(reader.read(html("b"), judged=False, within_s=0.05))
+        with pytest.raises(FetchError, match="too many other pages") as caught:
+            await reader.read(html("c"), judged=False, within_s=PATIENCE_S, wait_s=0.1)
+        assert (caught.value.code, caught.value.retryable) == ("timeout", True)
+        done.set()
+        assert [found for found, _ in await asyncio.gather(first, second)] == [page, page]
+
+    monkeypatch.setattr(Extractor, "_asked", asked)
     run(use, processes=1)
 
 

@@ -17,7 +17,10 @@ from codeforge.results import AnalysisResult
 from codeforge.task import Task
 from tests.unit.agent_context import FakeContext, page
 from workers.analysis import AnalysisAgent
+from workers.passages import READ_CHARS
+from workers.purse import Purse
 from workers.report import with_citations, without_citations
+from workers.research import Research
 
 A, B, C = "https://a.example/", "https://b.example/", "https://c.example/"
 PAGES = {
@@ -220,6 +223,13 @@ def test_a_page_that_cannot_be_had_never_fails_the_task() -> None:
         (C, "bad_response"),
     ]
     assert [source.url for source in result.sources] == [B]
+
+
+def test_no_more_of_a_page_is_kept_than_passages_are_taken_from() -> None:
+    long = page(A, "Water boils. " * READ_CHARS).model_copy(update={"links": [B]})
+    ctx = FakeContext(pages={A: long})
+    (kept,) = asyncio.run(Research(ctx, Purse(ctx, None), given(A)).run()).pages
+    assert (len(kept.markdown), kept.links) == (READ_CHARS, [])
 
 
 def test_one_text_under_two_addresses_is_one_source() -> None:
