@@ -7,6 +7,7 @@ from codeforge.broker.app import App, make_app, use_logging
 from codeforge.broker.runtime import TaskRuntime
 from codeforge.broker.tasks import register
 from codeforge.errors import SettingsError
+from codeforge.execution.memory import collect_seldom
 from codeforge.logs import configure_logs
 from codeforge.settings import Settings, load_settings
 from codeforge.tracing import configure_tracing
@@ -27,7 +28,9 @@ def make_worker_app(settings: Settings) -> App:
 
 def _runtime(settings: Settings) -> TaskRuntime:
     configure_tracing(settings, "worker")
-    return worker_runtime(settings, agents_for(served_types(settings.worker_type)), SUSPECTS_COMMAND)
+    runtime = worker_runtime(settings, agents_for(served_types(settings.worker_type)), SUSPECTS_COMMAND)
+    collect_seldom()
+    return runtime
 
 
 def _settings() -> Settings:
