@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import signal
+from types import FrameType
 
 import uvicorn
 import uvloop
@@ -48,4 +50,15 @@ async def _serve(settings: Settings) -> None:
     # A full collection walks all that the imports left, for tens of milliseconds in which no request is served.
     gc.collect()
     gc.freeze()
-    await uvicorn.Server(config).serve()
+    await _Server(config).serve()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's own raises the signal again once it has stopped, which ends the process before its last traces are
+    sent, and with that signal for an exit code."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stops; at a second Ctrl-C without waiting for open requests."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True

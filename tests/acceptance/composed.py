@@ -77,9 +77,7 @@ class Service:
 
     def stopped(self) -> int:
         """Its exit code, within the time that Compose grants it. Raises subprocess.TimeoutExpired."""
-        code = self._process.wait(self.stop_s)
-        # uvicorn ends by the signal that it was sent, once it has shut down
-        return 0 if code == -signal.SIGTERM and "shutdown complete" in self.output else code
+        return self._process.wait(self.stop_s)
 
     def kill(self) -> None:
         """SIGKILL, for a test that failed."""

@@ -1,0 +1,54 @@
+"""The API as a process of its own: how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.servers.otlp import OtlpServer
+from tests.servers.valkey import free_port
+
+WAIT_S = 30.0
+
+
+@pytest.fixture
+def collector() -> Iterator[OtlpServer]:
+    with OtlpServer() as server:
+        yield server
+
+
+def answered(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_well_and_sends_its_last_traces(number: signal.Signals, collector: OtlpServer, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    given = {"API_PORT": str(port), "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "OTLP_ENDPOINT": collector.url}
+    environment = os.environ | {f"CODEFORGE_{name}": value for name, value in given.items()}
+    with (tmp_path / "api.log").open("w") as log:
+        command = [sys.executable, "-m", "codeforge", "api"]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not answered(f"{url}/healthz"):
+            assert process.poll() is None, (tmp_path / "api.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert httpx.get(f"{url}/queues", trust_env=False).status_code == 503  # there is no Redis; it is traced
+        process.send_signal(number)
+        assert process.wait(WAIT_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "Aborted" not in (tmp_path / "api.log").read_text()
+    assert "GET /queues" in {span.name for span in collector.spans}
