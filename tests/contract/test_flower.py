@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -106,3 +107,14 @@ def test_the_command_line_shows_no_secret() -> None:
     assert "--max-tasks=10000" in command  # its own default takes over half a gigabyte
     assert environment["CELERY_BROKER_URL"] == "redis://:hidden-one@redis:6379/0"
     assert not [name for name in environment if name.startswith("CODEFORGE_")]
+
+
+def test_a_port_that_is_taken_is_told_in_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = {"FLOWER_PORT": str(taken.getsockname()[1]), "FLOWER_BASIC_AUTH": "me:secret"}
+        environment = os.environ | {f"CODEFORGE_{name}": value for name, value in settings.items()}
+        command = [sys.executable, "-m", "codeforge", "flower"]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_S, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("codeforge: CODEFORGE_FLOWER_PORT: ")
+    assert ended.stderr.count("\n") == 1
