@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ MEMORY_POLL_S = 2.0
 
 CLEANUP_S = 3.0
 """How long after its drain a cut attempt may take to hand its task back."""
+
+MAX_HEARD_EARLY = 1_000
+"""Cancelled attempts that are remembered although the worker does not run them, or not yet."""
 
 
 class WorkerRuntime:
@@ -78,6 +82,7 @@ class WorkerRuntime:
         self._watchdog: LoopWatchdog | None = None
         self._claims: dict[str, Claim] = {}
         self._running: dict[str, AttemptControl] = {}
+        self._heard_early: deque[str] = deque(maxlen=MAX_HEARD_EARLY)
         self._attempts: set[asyncio.Task[TaskState | None]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._keeper: LeaseKeeper | None = None
@@ -129,6 +134,8 @@ class WorkerRuntime:
         self._attempts.add(attempt)
         if self._stopping:
             control.stop(self._drain_reason)
+        if claimed.claim.attempt in self._heard_early:
+            control.stop(StopReason.CANCELLED)
         try:
             return await attempt
         except LedgerUnavailable:
@@ -184,11 +191,14 @@ class WorkerRuntime:
             self._on_death()
 
     def _cancel(self, attempts: Sequence[str]) -> None:
-        """A task may run again since, whose attempt is another."""
+        """A task may run again since, whose attempt is another. A beat can also be faster than the answer to the claim,
+        and the ledger tells of an attempt no more once it was heard: it is remembered."""
         wanted = set(attempts)
         for task_id, claim in list(self._claims.items()):
             if claim.attempt in wanted:
+                wanted.discard(claim.attempt)
                 self._running[task_id].stop(StopReason.CANCELLED)
+        self._heard_early.extend(wanted.difference(self._heard_early))
 
     def stop_claiming(self) -> None:
         """From now on no task is claimed. Safe to call from any thread."""

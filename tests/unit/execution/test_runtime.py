@@ -227,6 +227,28 @@ async def test_cancelled_task_stops_when_the_keeper_hears_of_it(worker: Worker) 
     assert await worker.state(task_id) is TaskState.CANCELLED
 
 
+async def test_cancellation_that_is_heard_before_the_claims_answer_is_not_lost(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, keeper, task = worker.bench.ledger, worker.keepers[0], new_task(input=INPUT)
+    await ledger.submit([task])
+    claim = ledger.claim
+
+    async def slow_answer(*args: Any, **options: Any) -> ClaimedTask | None:
+        claimed = await claim(*args, **options)
+        await ledger.cancel("acme", task.id)
+        heard = await ledger.renew_lease(keeper.worker)
+        keeper.on_cancelled(heard)
+        await ledger.renew_lease(keeper.worker, heard)
+        await asyncio.sleep(0)  # what the keeper's thread left for the loop
+        return claimed
+
+    monkeypatch.setattr(ledger, "claim", slow_answer)
+    async with asyncio.timeout(PATIENCE_S):
+        await worker.runtime.run(task.id)
+    assert (await worker.state(task.id), worker.entered.is_set()) == (TaskState.CANCELLED, False)
+
+
 async def test_drain_waits_for_the_step_in_flight(worker: Worker) -> None:
     task_id, run = await worker.running()
     drain = asyncio.create_task(worker.runtime.drain(10))
