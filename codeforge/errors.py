@@ -10,6 +10,7 @@
     │   ├── NotSupported             422 a field that nothing enforces yet
     │   ├── BadRequest               400 the body is no JSON
     │   ├── BodyTooLarge             413
+    │   ├── BodyTimeout              408 the body stopped coming
     │   ├── Unauthorized             401
     │   ├── TaskNotFound             404
     │   ├── ClaimNotFound            404
@@ -126,6 +127,14 @@ class BadRequest(RequestError):
 class BodyTooLarge(RequestError):
     code = "body_too_large"
     status = 413
+
+
+class BodyTimeout(RequestError):
+    """The body did not come to its end in time."""
+
+    code = "body_timeout"
+    status = 408
+    retryable = True
 
 
 class Unauthorized(RequestError):

@@ -7,12 +7,15 @@ from typing import TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 from starlette.requests import ClientDisconnect
 
-from codeforge.errors import BadRequest, BodyTooLarge
+from codeforge.errors import BadRequest, BodyTimeout, BodyTooLarge
 from codeforge.submission import invalid_input
 
 MAX_BODY_BYTES = 1024 * 1024
+BODY_S = 30.0
+"""How long a body may take to arrive."""
 
 MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 DISCARD_S = 5.0
@@ -23,7 +26,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises BodyTooLarge, and BadRequest when the client leaves before its end."""
+    """The whole body. Raises BodyTooLarge, BodyTimeout, and BadRequest when the client leaves before its end."""
     announced = request.headers.get("Content-Length", "0")
     size = int(announced) if announced.isdecimal() else 0
     stream = request.stream()
@@ -34,12 +37,15 @@ async def read_body(request: Request) -> bytes:
                 await _discard(stream)
             raise BodyTooLarge(f"the body may have {MAX_BODY_BYTES} bytes")
         size = 0
-        async for chunk in stream:
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                await _discard(stream)
-                raise BodyTooLarge(f"the body may have {MAX_BODY_BYTES} bytes")
-            chunks.append(chunk)
+        async with asyncio.timeout(BODY_S):
+            async for chunk in stream:
+                size += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    await _discard(stream)
+                    raise BodyTooLarge(f"the body may have {MAX_BODY_BYTES} bytes")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise BodyTimeout(f"the body did not come to its end within {BODY_S:.0f} s") from None
     except ClientDisconnect:
         raise BadRequest("the body ended early", code="incomplete_body") from None
     return b"".join(chunks)
@@ -57,6 +63,8 @@ async def _discard(stream: AsyncIterator[bytes]) -> None:
 
 def parse_body(body: bytes, model: type[T]) -> T:
     """Raises BadRequest for what is no JSON, and InvalidInput that names the field."""
+    if b"NaN" in body or b"Infinity" in body:
+        _refuse_numbers_of_no_json(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
@@ -64,3 +72,11 @@ def parse_body(body: bytes, model: type[T]) -> T:
         if first["type"] == "json_invalid":
             raise BadRequest(f"the body is not valid JSON: {first['msg']}") from None
         raise invalid_input(error) from None
+
+
+def _refuse_numbers_of_no_json(body: bytes) -> None:
+    """pydantic reads NaN and Infinity too; on their way on they would become null."""
+    try:
+        from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadRequest(f"the body is not valid JSON: {error}") from None

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from codeforge.api.rate_headers import rate_headers
 from codeforge.errors import (
+    BodyTimeout,
     CodeForgeError,
     InvalidInput,
     LedgerUnavailable,
@@ -43,6 +44,8 @@ def problem_of(error: CodeForgeError) -> Response:
         detail = f"{error.field}: {error.message.removeprefix(f'{error.field} ')}"
         return problem(error.status, error.code, detail, field=error.field)
     response = problem(error.status, error.code, error.message)
+    if isinstance(error, BodyTimeout):
+        response.headers["Connection"] = "close"  # what still comes of the body is no request
     if isinstance(error, TooMuch):
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, RateLimited):

@@ -127,7 +127,8 @@ def _position(text: str | None) -> str:
 async def _follow(
     api: ApiServices, tenant: str, task_id: str, position: str, events: Sequence[TaskEvent]
 ) -> AsyncIterator[bytes]:
-    """The stream's text. A comment goes out when nothing happened, so that dead connections are found."""
+    """The stream's text. A comment goes out when nothing happened, so that dead connections are found. It ends after
+    the event that ends the task, or once nothing more comes of a task that has ended."""
     try:
         while True:
             for event in events:
@@ -135,9 +136,13 @@ async def _follow(
                 yield event_text(event)
             if events and events[-1].kind in TERMINAL:
                 return
+            # A reader may be ahead of all events, with an id that no event has: then the end does not come as one.
+            ended = not events and (await api.ledger.get(tenant, task_id)).state.terminal
             if not events:
                 yield b": waiting\n\n"
-            events = await api.ledger.events(tenant, task_id, position, BLOCK_MS)
+            events = await api.ledger.events(tenant, task_id, position, 0 if ended else BLOCK_MS)
+            if ended and not events:
+                return
     except CodeForgeError as error:
         # The answer has begun: the client is told in a comment, reconnects and resumes.
         log.warning("event_stream_ended", code=error.code)

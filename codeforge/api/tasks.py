@@ -21,7 +21,11 @@ from codeforge.worker_types import WorkerType
 Services = Annotated[ApiServices, Depends(services)]
 
 SUBMITTING = problems(
-    HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.TOO_MANY_REQUESTS
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.TOO_MANY_REQUESTS,
 )
 CHANGING = problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 

@@ -220,7 +220,8 @@ class Ledger(Protocol):
         ...
 
     async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
-        """Journals a finished step and what it cost, at once. Raises StaleClaim."""
+        """Journals a finished step and what it cost, at once. Raises StaleClaim; LedgerFull for a step that was not
+        paid for."""
         ...
 
     async def begin_call(self, claim: Claim, name: str) -> bool:

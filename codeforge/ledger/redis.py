@@ -194,10 +194,11 @@ class RedisLedger:
 
     async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
         """See `Ledger.record_step`."""
-        spent: list[Argument] = ["", 0, 0, 0, claim.type.value, ""]
-        if call is not None:
-            spent = [call_text(call), call.input_tokens, call.output_tokens, call.usd, claim.type.value, call.model]
-        await self._fenced("record_step", claim, [name, value, *spent])
+        if call is None:
+            await self._fenced("record_step", claim, [name, value])
+            return
+        args: list[Argument] = [name, value, call_text(call), call.input_tokens, call.output_tokens, call.usd]
+        await self._fenced("record_call", claim, [*args, claim.type.value, call.model])
 
     async def begin_call(self, claim: Claim, name: str) -> bool:
         """See `Ledger.begin_call`."""

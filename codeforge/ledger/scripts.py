@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from codeforge.errors import LedgerFull, LedgerUnavailable
 from codeforge.ledger.keys import (
@@ -27,7 +27,7 @@ from codeforge.ledger.rows import CLAIMED_FIELDS
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
     | {"hold", "begin_pass", "promote", "ring_missing", "reap_leases", "reap_overdue", "cancel", "add_counters"}
-    | {"open_gates", "count_failed_call", "enter_host", "leave_host"}
+    | {"open_gates", "count_failed_call", "record_call", "enter_host", "leave_host"}
 )
 """Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
 
@@ -90,9 +90,9 @@ async def answer(pending: Any) -> Any:
     """
     try:
         return await pending
+    except OutOfMemoryError as error:
+        raise LedgerFull("the ledger's memory is full; nothing was accepted") from error
     except ResponseError as error:
-        if str(error).startswith("OOM"):
-            raise LedgerFull("the ledger's memory is full; nothing was accepted") from error
         raise LedgerUnavailable(f"the ledger refused a command: {str(error)[:200]}") from error
     except (RedisError, OSError, TimeoutError) as error:
         # The driver's text may name the host, which is the operator's business: the class is enough here.

@@ -11,7 +11,7 @@ from codeforge.errors import LedgerFull, LedgerUnavailable, NotReplicated, Setti
 from codeforge.ledger.headroom import MAX_AGE_S, Headroom, require_noeviction
 from codeforge.ledger.port import Idempotency
 from codeforge.ledger.scripts import Replication
-from codeforge.task import TaskState
+from codeforge.task import ModelCall, TaskState, Usage
 from tests.contract.ledger_engines import SUCCESS, LedgerEngine, LedgerServer, opened_ledger
 from tests.factories import new_task
 from tests.servers.replicated import replica_of
@@ -79,11 +79,18 @@ async def test_nearly_full_memory_refuses_submissions_and_lets_work_end_and_be_s
 async def test_a_server_without_any_room_still_ends_stores_and_reaps(server: LedgerServer) -> None:
     done, lost, waiting = await server.submitted(), await server.submitted(max_attempts=1), await server.submitted()
     claimed = await server.claimed(done.id)
+    assert await server.ledger.begin_call(claimed.claim, "paid")
     await server.claimed(lost.id, "w2")
     await server.expire_lease("w2")
     await server.redis.config_set("maxmemory", 1)
     try:
+        await server.ledger.record_step(claimed.claim, "paid", b"{}", ModelCall("paid", "model", 8, 2, 0.1, 5))
+        with pytest.raises(LedgerFull):  # what was paid for is kept, and nothing more is bought
+            await server.ledger.begin_call(claimed.claim, "next")
+        with pytest.raises(LedgerFull):
+            await server.ledger.record_step(claimed.claim, "free", b"{}", None)
         assert await server.ledger.finish(claimed.claim, SUCCESS) is TaskState.SUCCEEDED
+        assert (await server.ledger.get("acme", done.id)).usage == Usage(8, 2, 0.1)
         assert await server.ledger.cancel("acme", waiting.id) is TaskState.CANCELLED
         assert await server.reaper.lead("r1", 5.0)
         report = await server.reaper.reap()

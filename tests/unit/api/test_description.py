@@ -40,7 +40,18 @@ async def test_every_answer_has_a_schema_and_every_error_is_a_problem(door: Door
                     assert list(response["content"]) == ["application/problem+json"], (method, path, status)
                 elif path not in ("/healthz", "/readyz", "/metrics", "/tasks/{task_id}/events"):
                     assert response["content"]["application/json"]["schema"], (method, path, status)
-    assert set(paths["/tasks"]["post"]["responses"]) == {"202", "400", "401", "409", "413", "422", "429", "500", "503"}
+    assert set(paths["/tasks"]["post"]["responses"]) == {
+        "202",
+        "400",
+        "401",
+        "408",
+        "409",
+        "413",
+        "422",
+        "429",
+        "500",
+        "503",
+    }
 
 
 @pytest.mark.parametrize(

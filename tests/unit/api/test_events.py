@@ -134,6 +134,18 @@ async def test_quiet_stream_sends_a_comment(monkeypatch: pytest.MonkeyPatch) -> 
     assert parsed(answer)[-1][1] == "succeeded"
 
 
+async def test_stream_that_is_ahead_of_all_events_ends_with_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.api.task_reads.BLOCK_MS", 1)
+    ledger = Watched()
+    async with opened(ledger) as door:
+        task_id = await door.submitted()
+        stream = asyncio.create_task(story(door, task_id, after="9999999999999-0"))
+        async with asyncio.timeout(PATIENCE_S):
+            await ledger.waited.wait()
+        await door.finished(task_id)
+        assert parsed(await stream) == []
+
+
 async def test_stream_whose_ledger_goes_away_says_so_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("codeforge.api.task_reads.BLOCK_MS", 1)
     ledger = Watched()

@@ -135,6 +135,14 @@ async def test_what_is_no_json_is_400(door: Door, text: bytes) -> None:
     assert queued(door) == 0
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+async def test_number_that_json_does_not_have_is_400(door: Door, number: str) -> None:
+    text = json.dumps(SCRAPE).replace("{", '{"delay_s": ' + number + ", ", 1)
+    assert problem_of(await door.http.post("/tasks", content=text), 400)["code"] == "invalid_json"
+    inside = {"type": "scrape", "input": {"urls": [f"https://example.org/{number}"]}}
+    assert (await door.http.post("/tasks", json=inside)).status_code == 202
+
+
 @pytest.mark.parametrize("text", [b"[]", b"null", b'"scrape"'])
 async def test_json_that_is_no_object_is_422(door: Door, text: bytes) -> None:
     assert problem_of(await door.http.post("/tasks", content=text), 422)["field"] == "body"
@@ -180,6 +188,19 @@ async def test_body_too_large_that_stops_coming_is_not_waited_for(door: Door, mo
 
     async with asyncio.timeout(PATIENCE_S):
         problem_of(await door.http.post("/tasks", content=stalling()), 413)
+
+
+async def test_body_that_stops_coming_is_not_waited_for(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.api.body.BODY_S", 0.01)
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b'{"type":'
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(PATIENCE_S):
+        answer = await door.http.post("/tasks", content=stalling())
+    assert problem_of(answer, 408)["code"] == "body_timeout"
+    assert answer.headers["Connection"] == "close"
 
 
 async def test_body_that_ends_early_is_no_crash() -> None:
