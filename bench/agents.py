@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.crews import OURS, PEERS, Crew, Job, crew_of
 from bench.engines import Engines, running_engines
+from bench.figures import Piece
 from bench.model_server import serve_beside
 from bench.peers.names import COLLECTION
 from bench.processes import Processes, cpu_s
@@ -19,6 +20,7 @@ NAME = "agents"
 CALLS = 3
 POLL_S = 0.1
 MEMORY_EVERY_S = 2.0
+WHOLE = 100.0
 SLOWEST = 7.0
 FAIR = 2.0
 """A contender is given up at `SLOWEST` times the ideal, and from `FAIR` times on when its pace leads there."""
@@ -34,8 +36,15 @@ def measure(turns: Turns) -> None:
     piece = turns.piece(NAME)
     for level in turns.scale.levels:
         names = (OURS, *PEERS) if level.peers else (OURS,)
-        rounds = {contender(name, level): level.rounds for name in names}
-        turns.take(piece, rounds, {contender(name, level): partial(_run, name, level, turns.scale) for name in names})
+        runs = {contender(name, level): partial(_run, name, level, turns.scale) for name in names}
+        turns.take(piece, dict.fromkeys(runs, 1), runs)
+        turns.take(piece, {name: level.rounds for name in runs if _got_through(piece, name)}, runs)
+
+
+def _got_through(piece: Piece, contender: str) -> bool:
+    """One that was given up is not measured again."""
+    finished = piece.get(contender, "finished_percent")
+    return finished is not None and min(finished.values) == WHOLE
 
 
 def _run(name: str, level: Level, scale: Scale) -> Mapping[str, float]:
@@ -57,7 +66,7 @@ def _run(name: str, level: Level, scale: Scale) -> Mapping[str, float]:
         if done == tasks:
             _check(engines, tasks, "codeforge" if name == OURS else COLLECTION)
         return {
-            "finished_percent": done * 100 / tasks,
+            "finished_percent": done * WHOLE / tasks,
             "makespan_s": makespan_s,
             "over_ideal": makespan_s / ideal_s,
             "workers_mb": watch.workers_mb,

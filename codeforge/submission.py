@@ -21,6 +21,9 @@ from codeforge.worker_types import SPECS, Priority, WorkerType
 MAX_DELAY_S = 30 * 86_400
 MAX_BATCH = 1_000
 MAX_BUDGET_TOKENS = 1_000_000_000
+MAX_NAME_CHARS = 100
+"""So much of a field's name is repeated in an error: the client may have made it up."""
+
 
 LabelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w./-]+$")]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
@@ -176,7 +179,7 @@ def invalid_input(error: ValidationError, prefix: str = "") -> InvalidInput:
     loc = first["loc"]
     if len(loc) > 2 and loc[-1] == "[key]":  # pydantic's way to say that it means the name, not the value
         loc = loc[:-1]
-    parts = [*([prefix] if prefix else []), *(str(part) for part in loc)]
+    parts = [*([prefix] if prefix else []), *(str(part)[:MAX_NAME_CHARS] for part in loc)]
     message = first["msg"].removeprefix("Value error, ")
     return InvalidInput(message, field=".".join(parts) or "body")
 

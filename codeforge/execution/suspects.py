@@ -209,7 +209,7 @@ class Group:
                     await self._listen(self._child)
             finally:
                 self._kill()
-                self._bury(await self._child.wait())
+                self._bury(await _reaped(self._child))
 
     async def _listen(self, child: asyncio.subprocess.Process) -> None:
         assert child.stdout is not None
@@ -231,6 +231,16 @@ class Group:
         if life.cancelled() or life.exception() is not None:
             log.error("suspects_not_run", exc_info=None if life.cancelled() else life.exception())
             self._bury(1)
+
+
+async def _reaped(child: asyncio.subprocess.Process) -> int:
+    """The exit code of a child that ended or was killed. Waits for it when it is cancelled too, for its end is near: a
+    loop that closes before is never told of it."""
+    while True:
+        try:
+            return await child.wait()
+        except asyncio.CancelledError:
+            continue
 
 
 def _outcome(claimed: ClaimedTask, control: AttemptControl, ending: Ending) -> Outcome | None:

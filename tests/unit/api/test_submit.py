@@ -135,6 +135,12 @@ async def test_what_is_no_json_is_400(door: Door, text: bytes) -> None:
     assert queued(door) == 0
 
 
+async def test_long_name_of_a_field_is_not_repeated_whole(door: Door) -> None:
+    found = problem_of(await door.http.post("/tasks", json=SCRAPE | {"x" * 10_000: 1}), 422)
+    assert found["field"] == "x" * 100
+    assert len(found["detail"]) < 200
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 async def test_number_that_json_does_not_have_is_400(door: Door, number: str) -> None:
     text = json.dumps(SCRAPE).replace("{", '{"delay_s": ' + number + ", ", 1)
