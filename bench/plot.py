@@ -6,6 +6,7 @@ from xml.sax.saxutils import escape
 
 from bench import agents, density, empty, exposition, frontdoor, projector, scrape
 from bench.figures import Figure, Piece
+from bench.tables import got_through
 
 WIDTH, LEFT, RIGHT = 860, 250, 130
 BAR, GAP, HEAD = 16, 8, 40
@@ -41,7 +42,8 @@ def svg(pieces: Mapping[str, Piece]) -> str:
         if panel.piece not in pieces:
             continue
         piece = pieces[panel.piece]
-        bars = {name: figure for name in piece.figures if (figure := piece.get(name, panel.figure)) is not None}
+        found = {name: piece.get(name, panel.figure) for name in piece.figures if got_through(piece, name)}
+        bars = {name: figure for name, figure in found.items() if figure is not None}
         parts.append(_panel(panel, bars, top))
         top += HEAD + len(bars) * (BAR + GAP)
     size = f'width="{WIDTH}" height="{top}" viewBox="0 0 {WIDTH} {top}"'

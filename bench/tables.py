@@ -15,6 +15,8 @@ class Column:
     figure: str
     digits: int = 0
     base: str | Callable[[str], str] | None = None
+    grows: bool = False
+    """Of a contender that was given up, this is what it had reached: more than that in truth."""
 
     def value(self, piece: Piece, contender: str) -> Figure | None:
         """None where it was not measured."""
@@ -26,7 +28,11 @@ class Column:
     def text(self, piece: Piece, contender: str) -> str:
         """The cell."""
         found = self.value(piece, contender)
-        return "" if found is None else found.text(self.digits)
+        if found is None:
+            return ""
+        if self.grows and not got_through(piece, contender):
+            return f"> {found.median:,.{self.digits}f}"
+        return found.text(self.digits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,12 @@ class Table:
     heading: str
     text: str
     columns: Sequence[Column]
+
+
+def got_through(piece: Piece, contender: str) -> bool:
+    """Whether it did all its tasks, as far as that is a question."""
+    finished = piece.get(contender, "finished_percent")
+    return finished is None or min(finished.values) == agents.WHOLE
 
 
 def _ours(contender: str) -> str:
@@ -73,14 +85,14 @@ TABLES: Mapping[str, Table] = {
         "its seconds are then those that it had. Memory is the most that was seen, as proportional set size; the other "
         "columns of processor time are of all Python processes of a contender, and of Valkey.",
         (
-            Column("finished %", "finished_percent"),
-            Column("seconds", "makespan_s", 1),
-            Column("to the ideal", "over_ideal", 2),
+            Column("finished %", "finished_percent", 1),
+            Column("seconds", "makespan_s", 1, grows=True),
+            Column("to the ideal", "over_ideal", 2, grows=True),
             Column("workers MB", "workers_mb"),
             Column("all processes MB", "all_mb"),
             Column("processor ms/task", "cpu_ms_per_task", 1),
             Column("Valkey ms/task", "broker_ms_per_task", 1),
-            Column("seconds to ours", "makespan_s", 2, _ours),
+            Column("seconds to ours", "makespan_s", 2, _ours, grows=True),
         ),
     ),
     density.NAME: Table(
