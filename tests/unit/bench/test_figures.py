@@ -89,11 +89,23 @@ def test_nothing_is_begun_when_the_time_is_over(tmp_path: Path) -> None:
 def test_every_piece_is_shown(name: str) -> None:
     piece = Piece(name, "a machine")
     for contender in ("CodeForge at 500", "arq at 500"):
-        piece.add(contender, **{column.figure: 2.0 for column in TABLES[name].columns})
+        piece.add(contender, **{column.figure: 2.0 for column in TABLES[name].columns} | {"finished_percent": 100.0})
     table = [line for line in markdown(piece).splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in table}) == 1
     assert len(table) == 4
     assert "CodeForge at 500" in svg({name: piece}) or name == "search"
+
+
+def test_what_was_given_up_is_a_lower_bound_and_in_no_plot() -> None:
+    piece = Piece("agents", "a machine")
+    for contender, finished in (("CodeForge at 500", 100.0), ("arq at 500", 19.2)):
+        piece.add(contender, finished_percent=finished, over_ideal=2.0)
+    rows = {line.split("|")[1].strip(): line for line in markdown(piece).splitlines() if " at 500 " in line}
+    assert "| 2.00 |" in rows["CodeForge at 500"]
+    assert "| > 2.00 |" in rows["arq at 500"]
+    plot = svg({"agents": piece})
+    assert "CodeForge at 500" in plot
+    assert "arq at 500" not in plot
 
 
 def test_a_goal_says_whether_it_is_met() -> None:
