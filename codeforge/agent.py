@@ -228,13 +228,14 @@ class FetchTerms:
     """For whom a page is fetched. `task` takes over what an attempt of its own began and died of. `deadline` is the
     `time.monotonic()` at which waiting for it is of no use any more; without `renders` as many pages are rendered as
     need it. `since_ms` is when the page was first wanted, in milliseconds since the epoch: another task's copy of it
-    serves when it is not older."""
+    serves when it is not older. `before_payment` is awaited right before a page is rendered; what it raises passes."""
 
     tenant: str = ""
     task: str = ""
     since_ms: int = NEVER_MS
     deadline: float = math.inf
     renders: RenderAllowance | None = None
+    before_payment: Callable[[], Awaitable[None]] | None = None
 
 
 ANY_TERMS = FetchTerms()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import orjson
@@ -32,6 +33,7 @@ from codeforge.errors import (
 from codeforge.execution.control import AttemptControl
 from codeforge.execution.journal import NONE, Entry, JournalError, decode, encode, fingerprint
 from codeforge.execution.patience import patiently
+from codeforge.execution.purchase import Purchase
 from codeforge.execution.spans import tool_span
 from codeforge.ledger.keys import UNNAMED_MODEL
 from codeforge.ledger.port import ClaimedTask, Ledger
@@ -119,13 +121,17 @@ class LedgerContext:
 
     async def step(self, name: str, run: Callable[[], Awaitable[T]], returns: type[T]) -> T:
         """See `AgentContext.step`."""
+        return await self._step(name, lambda purchase: run(), returns)
+
+    async def _step(self, name: str, run: Callable[[Purchase], Awaitable[T]], returns: type[T]) -> T:
         self._use(name)
         entry = self._journaled(name)
         if entry is not None:
             return _value(name, entry, returns)
+        purchase = Purchase(self._ledger, self._claim, name)
         async with self._control:
-            value = await run()
-            await self._record(name, value, NONE, None)
+            value = await run(purchase)
+            await self._record(name, value, NONE, None, paid=purchase.begun)
         return value
 
     def _use(self, name: str) -> None:
@@ -142,12 +148,14 @@ class LedgerContext:
         except JournalError as error:
             raise _mismatch(name) from error
 
-    async def _record(self, name: str, value: BaseModel, mark: str, call: ModelCall | None) -> None:
+    async def _record(
+        self, name: str, value: BaseModel, mark: str, call: ModelCall | None, *, paid: bool = False
+    ) -> None:
         text = value.model_dump_json().encode()
         if len(text) > MAX_STEP_BYTES:
             raise TaskError(f"step {name!r} left more than {MAX_STEP_BYTES} bytes", code="step_too_large")
         entry = encode(Entry(text, mark))
-        await patiently(lambda: self._ledger.record_step(self._claim, name, entry, call))
+        await patiently(lambda: self._ledger.record_step(self._claim, name, entry, call, paid=paid))
 
     async def model(self, name: str, request: ModelRequest) -> ModelReply:
         """See `AgentContext.model`.
@@ -196,10 +204,11 @@ class LedgerContext:
     async def fetch(self, url: str, *, mode: Mode = "auto") -> Page:
         """See `AgentContext.fetch`."""
 
-        async def fetch() -> FetchStep:
+        async def fetch(purchase: Purchase) -> FetchStep:
+            terms = replace(self._terms, before_payment=purchase.begin)
             try:
                 with tool_span("fetch"):
-                    return FetchStep(page=await self._fetcher.fetch(url, mode=mode, terms=self._terms))
+                    return FetchStep(page=await self._fetcher.fetch(url, mode=mode, terms=terms))
             except FetchError as error:
                 if error.retryable:
                     raise  # a later attempt may fare better, so nothing is journaled
@@ -207,7 +216,7 @@ class LedgerContext:
 
         name = f"fetch:{mode}:{url}"
         replayed = name in self._claimed.journal
-        step = await self.step(name, fetch, FetchStep)
+        step = await self._step(name, fetch, FetchStep)
         if step.failure is not None:
             raise FetchError(step.failure.message, code=step.failure.code, url=step.failure.url)
         assert step.page is not None
@@ -229,11 +238,12 @@ class LedgerContext:
     ) -> SearchReply:
         """See `AgentContext.web_search`."""
 
-        async def search() -> SearchReply:
+        async def search(purchase: Purchase) -> SearchReply:
+            await purchase.begin()
             with tool_span("web_search"):
                 return await self._search.search(query, provider=provider, limit=limit)
 
-        return await self.step(name, search, SearchReply)
+        return await self._step(name, search, SearchReply)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """See `AgentContext.embed`."""

@@ -219,16 +219,18 @@ class Ledger(Protocol):
         """Whoever's task it is; None for one that is not there."""
         ...
 
-    async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
-        """Journals a finished step and what it cost, at once. Raises StaleClaim; LedgerFull for a step that was not
-        paid for."""
+    async def record_step(
+        self, claim: Claim, name: str, value: bytes, call: ModelCall | None, *, paid: bool = False
+    ) -> None:
+        """Journals a finished step and what it cost, at once. `paid`: it was paid for, though no model was called.
+        Raises StaleClaim; LedgerFull for a step that was not paid for."""
         ...
 
     async def begin_call(self, claim: Claim, name: str) -> bool:
         """Marks that a paid call is about to be sent: nothing is paid for under a claim that is not the current one.
 
         False when an earlier attempt had begun this step too: its answer never reached the journal, so the call may be
-        paid for a second time, which is counted. Raises StaleClaim.
+        paid for a second time, which is counted. Raises StaleClaim, LedgerFull.
         """
         ...
 

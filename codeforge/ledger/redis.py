@@ -192,10 +192,13 @@ class RedisLedger:
         state = await answer(self._redis.hget(keys.task(task_id), "state"))
         return None if state is None else TaskState(state.decode())
 
-    async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
+    async def record_step(
+        self, claim: Claim, name: str, value: bytes, call: ModelCall | None, *, paid: bool = False
+    ) -> None:
         """See `Ledger.record_step`."""
         if call is None:
-            await self._fenced("record_step", claim, [name, value])
+            script, spent = ("record_call", [""]) if paid else ("record_step", [])
+            await self._fenced(script, claim, [name, value, *spent])
             return
         args: list[Argument] = [name, value, call_text(call), call.input_tokens, call.output_tokens, call.usd]
         await self._fenced("record_call", claim, [*args, claim.type.value, call.model])

@@ -188,6 +188,8 @@ class GuardedFetcher:
         if terms.renders is not None and not terms.renders.take():
             message = f"the task's {self._limits.renders_per_task} rendered pages are used up"
             raise FetchError(message, code="render_limit", url=url)
+        if terms.before_payment is not None:
+            await terms.before_payment()
         rendered = await renderer.render(url, unblock=unblock, within_s=terms.deadline - time.monotonic())
         self._check_text(rendered.download.final_url, url)
         page, finding = await self._extract(rendered.download, judged=True)

@@ -135,6 +135,10 @@ class LedgerEngine(ABC):
         """The memory is filled beyond what submissions may use."""
 
     @abstractmethod
+    async def overfill(self) -> None:
+        """The memory is filled beyond what there is."""
+
+    @abstractmethod
     async def make_room(self) -> None:
         """The memory is as before."""
 
@@ -259,6 +263,9 @@ class LedgerServer(LedgerEngine):
         used = (await self.redis.info("memory"))["used_memory"]
         await self.redis.config_set("maxmemory", int(used / 0.9))
 
+    async def overfill(self) -> None:
+        await self.redis.config_set("maxmemory", 1)
+
     async def make_room(self) -> None:
         await self.redis.config_set("maxmemory", 0)
 
@@ -325,8 +332,11 @@ class MemoryLedgerEngine(LedgerEngine):
     async def fill(self) -> None:
         self.memory.full = True
 
+    async def overfill(self) -> None:
+        self.memory.full = self.memory.overfull = True
+
     async def make_room(self) -> None:
-        self.memory.full = False
+        self.memory.full = self.memory.overfull = False
 
     async def cap(self, caps: Caps) -> None:
         self.memory.caps = caps

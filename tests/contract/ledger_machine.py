@@ -34,7 +34,8 @@ OUTCOMES = {
     "retry": Outcome("retry", error=FAILURE, retry_delay_s=HOUR_S),
     "cancelled": Outcome("cancelled", error=FAILURE),
 }
-WRITES = ("step", "call", "begin", "progress", "emit", "suspect", "hand_back", "crash", *OUTCOMES)
+STEPS = ("step", "purchase", "call")
+WRITES = (*STEPS, "begin", "progress", "emit", "suspect", "hand_back", "crash", *OUTCOMES)
 ENDS = ("hand_back", "crash", *OUTCOMES)
 ROOMS = st.sampled_from(((), (2,), (3, 4), (2, 3, 4), (2, 3, 4)))
 
@@ -193,7 +194,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self._stale(task, claim, step)
             return
         self._accepted(task, claim, what, step)
-        if what in ("step", "call", *ENDS):
+        if what in (*STEPS, *ENDS):
             # Repeated, because its answer was lost; a step's second value, which is another, does not count.
             self._unchanged(lambda: self._send(claim, what, step))
         if what == "succeeded":
@@ -255,7 +256,7 @@ class LedgerMachine(RuleBasedStateMachine):
         name = f"step {step}"
         value = orjson.dumps(self._count + 1)
         state = self._await(self._send(claim, what, step))
-        if what in ("step", "call") and name not in task.journal:
+        if what in STEPS and name not in task.journal:
             task.journal[name] = value
             if what == "call":
                 task.calls.append(_call(name, self._count))
@@ -271,10 +272,10 @@ class LedgerMachine(RuleBasedStateMachine):
         ledger, name = self._cf.ledger, f"step {step}"
         if what in OUTCOMES:
             return await ledger.finish(claim, OUTCOMES[what])
-        if what in ("step", "call"):
+        if what in STEPS:
             number = self._number()
             call = _call(name, number) if what == "call" else None
-            await ledger.record_step(claim, name, orjson.dumps(number), call)
+            await ledger.record_step(claim, name, orjson.dumps(number), call, paid=what == "purchase")
         elif what == "begin":
             await ledger.begin_call(claim, name)
         elif what == "progress":

@@ -76,21 +76,33 @@ async def test_nearly_full_memory_refuses_submissions_and_lets_work_end_and_be_s
     assert await cf.submitted()
 
 
+async def test_without_any_room_what_was_paid_for_is_kept_and_nothing_more_is_bought(cf: LedgerEngine) -> None:
+    claimed = await cf.claimed((await cf.submitted()).id)
+    for bought in ("answer", "hits"):
+        assert await cf.ledger.begin_call(claimed.claim, bought)
+    await cf.overfill()
+    try:
+        await cf.ledger.record_step(claimed.claim, "answer", b"{}", ModelCall("answer", "model", 8, 2, 0.1, 5))
+        await cf.ledger.record_step(claimed.claim, "hits", b"[]", None, paid=True)
+        with pytest.raises(LedgerFull):
+            await cf.ledger.begin_call(claimed.claim, "next")
+        with pytest.raises(LedgerFull):
+            await cf.ledger.record_step(claimed.claim, "free", b"{}", None)
+    finally:
+        await cf.make_room()
+    assert await cf.journaled(claimed.task.id) == {"answer": b"{}", "hits": b"[]"}
+    assert (await cf.ledger.get("acme", claimed.task.id)).usage == Usage(8, 2, 0.1)
+    assert (await cf.ledger.snapshot()).counters["llm_requests:model:ok"] == 1
+
+
 async def test_a_server_without_any_room_still_ends_stores_and_reaps(server: LedgerServer) -> None:
     done, lost, waiting = await server.submitted(), await server.submitted(max_attempts=1), await server.submitted()
     claimed = await server.claimed(done.id)
-    assert await server.ledger.begin_call(claimed.claim, "paid")
     await server.claimed(lost.id, "w2")
     await server.expire_lease("w2")
-    await server.redis.config_set("maxmemory", 1)
+    await server.overfill()
     try:
-        await server.ledger.record_step(claimed.claim, "paid", b"{}", ModelCall("paid", "model", 8, 2, 0.1, 5))
-        with pytest.raises(LedgerFull):  # what was paid for is kept, and nothing more is bought
-            await server.ledger.begin_call(claimed.claim, "next")
-        with pytest.raises(LedgerFull):
-            await server.ledger.record_step(claimed.claim, "free", b"{}", None)
         assert await server.ledger.finish(claimed.claim, SUCCESS) is TaskState.SUCCEEDED
-        assert (await server.ledger.get("acme", done.id)).usage == Usage(8, 2, 0.1)
         assert await server.ledger.cancel("acme", waiting.id) is TaskState.CANCELLED
         assert await server.reaper.lead("r1", 5.0)
         report = await server.reaper.reap()
@@ -100,7 +112,7 @@ async def test_a_server_without_any_room_still_ends_stores_and_reaps(server: Led
         await server.outbox.settle(await server.outbox.read(partitions, 10, 1_000_000), {})
         assert (await server.ledger.get("acme", done.id)).stored
     finally:
-        await server.redis.config_set("maxmemory", 0)
+        await server.make_room()
 
 
 async def test_a_replica_confirms(master: ValkeyServer, replica: ValkeyServer) -> None:

@@ -50,9 +50,13 @@ class MemoryAttempts(MemoryPlaces):
         row = self._row(task_id)
         return None if row is None else row.task.state
 
-    async def record_step(self, claim: Claim, name: str, value: bytes, call: ModelCall | None) -> None:
+    async def record_step(
+        self, claim: Claim, name: str, value: bytes, call: ModelCall | None, *, paid: bool = False
+    ) -> None:
         """See `Ledger.record_step`."""
         await self._reached()
+        if call is None and not paid:
+            self._need_memory()
         row = self._owned(claim)
         if name in row.journal:
             return
@@ -75,6 +79,7 @@ class MemoryAttempts(MemoryPlaces):
     async def begin_call(self, claim: Claim, name: str) -> bool:
         """See `Ledger.begin_call`."""
         await self._reached()
+        self._need_memory()
         row = self._owned(claim)
         before, row.begun[name] = row.begun.get(name), claim.fence
         repeated = before is not None and before != claim.fence

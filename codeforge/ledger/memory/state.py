@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from codeforge.errors import LedgerUnavailable, StaleClaim
+from codeforge.errors import LedgerFull, LedgerUnavailable, StaleClaim
 from codeforge.ledger.admission import NO_CAPS, Caps
 from codeforge.ledger.keys import HISTOGRAM_BOUNDS_MS, MAX_MODEL_NAME, MAX_MODELS, UNNAMED_MODEL
 from codeforge.ledger.outbox_port import DeadLetter
@@ -93,7 +93,8 @@ def oldest(places: Mapping[str, int], until_ms: float) -> list[str]:
 
 class MemoryState:
     """The data of one ledger. `down` makes every call raise LedgerUnavailable, as an unreachable server would;
-    `full`, or not `replicated`, makes submissions fail as a server with too little memory, or too few replicas, would.
+    `full`, or not `replicated`, makes submissions fail as a server with too little memory, or too few replicas, would;
+    `overfull` is one that takes no step any more, unless it was paid for.
 
     Public attributes are for tests that look behind the ledger. `clock_ms` answers milliseconds since the epoch.
     """
@@ -114,6 +115,7 @@ class MemoryState:
         self.down = False
         self.closed = False
         self.full = False
+        self.overfull = False
         self.replicated = True
         self.rows: dict[str, Row] = {}
         self.queued: Places = {worker_type: {} for worker_type in WorkerType}
@@ -154,6 +156,11 @@ class MemoryState:
         self._instant = self._clock_ms()
         if self.down:
             raise LedgerUnavailable("the ledger cannot be reached (down)")
+
+    def _need_memory(self) -> None:
+        """Raises LedgerFull where a server would have none left."""
+        if self.overfull:
+            raise LedgerFull("the ledger's memory is full; nothing was accepted")
 
     async def _until(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Returns when `ready` holds, or when the time is over."""

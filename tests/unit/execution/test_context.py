@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from codeforge.agent import AgentContext, Message, ModelRequest, SearchReply
+from codeforge.agent import ANY_TERMS, AgentContext, FetchTerms, Message, ModelRequest, SearchReply
 from codeforge.errors import FetchError, ModelError, TaskError
 from codeforge.execution.control import AttemptControl
+from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask
 from codeforge.results import Page, ResultModel
 from codeforge.task import Claim, ModelCall, Progress, TaskState, Usage
@@ -111,6 +112,55 @@ async def test_nothing_is_paid_for_under_a_stale_claim() -> None:
     await run_on(bench, claimed, lambda ctx: ctx.model("ask", REQUEST))
     assert bench.model is not None
     assert bench.model.calls == []
+
+
+class FillsUp(Web):
+    """Its ledger's memory is full once it has been paid, and has room again when the answer is kept or refused."""
+
+    ledger: MemoryLedger
+
+    async def fetch(self, url: str, *, mode: str, terms: FetchTerms = ANY_TERMS) -> Page:
+        assert terms.before_payment is not None
+        await terms.before_payment()
+        self.ledger.overfull = True
+        return await super().fetch(url, mode=mode, terms=terms)
+
+    async def search(self, query: str, *, provider: str, limit: int) -> SearchReply:
+        self.ledger.overfull = True
+        return await super().search(query, provider=provider, limit=limit)
+
+
+@pytest.mark.parametrize(
+    "buy",
+    [
+        lambda ctx: ctx.web_search("search", "bread", provider="auto", limit=1),
+        lambda ctx: ctx.fetch(URL, mode="rendered"),
+    ],
+)
+async def test_what_was_bought_is_kept_though_the_memory_is_full_and_not_bought_again(
+    buy: Callable[[AgentContext], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeforge.execution.patience.PATIENCE_S", 0.0)
+    bench = Bench(web=FillsUp())
+    bench.web.ledger = bench.ledger
+    claimed = await bench.claim()
+    await run_on(bench, claimed, buy, fail)
+    bench.ledger.overfull = False
+    await run_on(bench, await next_attempt(bench, claimed.task.id), buy)
+    assert (await bench.ledger.get("acme", claimed.task.id)).state is TaskState.SUCCEEDED
+    assert len(bench.web.fetched + bench.web.queries) == 1
+
+
+@pytest.mark.parametrize("why", ["stale", "full"])
+async def test_no_search_is_paid_for_that_could_not_be_kept(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.execution.patience.PATIENCE_S", 0.0)
+    bench = Bench()
+    claimed = await bench.claim()
+    if why == "stale":
+        bench.ledger.rows[claimed.task.id].claim_id = "of another worker"
+    bench.ledger.overfull = why == "full"
+    await run_on(bench, claimed, lambda ctx: ctx.web_search("search", "bread", provider="auto", limit=1))
+    assert bench.web.queries == []
 
 
 async def test_step_name_used_twice_is_a_bug_of_the_agent() -> None:

@@ -44,9 +44,9 @@ class Flaky(MemoryLedger):
         await self._weather()
         await super().hand_back(claim, crashed=crashed)
 
-    async def record_step(self, *args: Any) -> None:
+    async def record_step(self, *args: Any, **kwargs: Any) -> None:
         await self._weather()
-        await super().record_step(*args)
+        await super().record_step(*args, **kwargs)
 
     async def emit(self, *args: Any) -> None:
         await self._weather()

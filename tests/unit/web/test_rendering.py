@@ -153,6 +153,20 @@ def test_a_task_has_only_so_many_pages_rendered(site: Site, api: ZenRowsApi) -> 
     assert len(api.requests) == 1
 
 
+@pytest.mark.parametrize(("path", "mode"), [("/app/react", "auto"), ("/challenged", "auto"), ("/bread", "rendered")])
+def test_what_forbids_a_payment_is_heard_before_it(site: Site, api: ZenRowsApi, path: str, mode: Mode) -> None:
+    asked: list[int] = []
+
+    async def refuse() -> None:
+        asked.append(len(api.requests))
+        raise FetchError("no", code="refused", url=path)
+
+    fetch_all(site.url(path), api=api, mode=mode, terms=FetchTerms(before_payment=refuse))
+    assert (asked, api.requests) == ([0], [])
+    fetch_all(site.url("/bread"), api=api, terms=FetchTerms(before_payment=refuse))
+    assert len(asked) == 1  # what is not rendered is free
+
+
 @pytest.mark.parametrize("path", ["/app/react", "/challenged"])
 def test_that_a_task_has_no_rendering_left_is_not_shared(site: Site, api: ZenRowsApi, path: str) -> None:
     sharing = SharedPages(MemoryPages(), SharingLimits(age_s=60.0))
