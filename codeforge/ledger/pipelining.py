@@ -6,7 +6,7 @@ Redis still runs call after call, each is as atomic as alone, and each caller ge
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ MAX_CALLS = 64
 
 MAX_TOGETHER = 16
 """Calls that one run of a script takes: most of what a run costs by itself is saved then, and it still ends soon."""
+
+MAX_ARGUMENTS = 512
+"""Of one run with several calls: one with many arguments, such as a large batch of tasks, goes by itself."""
 
 MAX_BYTES = 256 * 1024
 """A call beyond this size goes alone, so that small ones do not wait for a large result to be sent."""
@@ -46,19 +49,31 @@ class _Call:
         return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes)) > MAX_BYTES
 
 
-@dataclass(slots=True)
-class _Run:
-    """One run of a script, for one call or, where the script takes several, for up to `MAX_TOGETHER`."""
+class Run:
+    """One run of a script: for one call or, where the script takes several together, for some. Those have the number of
+    a call's arguments first, then those of one call after another, and answer with a list."""
 
-    script: AsyncScript
-    args: list[Argument]
-    calls: list[_Call]
+    def __init__(self, script: AsyncScript, args: Sequence[Argument], *, together: bool) -> None:
+        """Of one call."""
+        self.script = script
+        self.args: list[Argument] = [len(args), *args] if together else list(args)
+        self._width = len(args)
+        self._together = together
+        self._size = 1
+
+    def takes(self, args: Sequence[Argument]) -> bool:
+        """Takes another call's arguments, or refuses when it is full or they are not alike."""
+        if len(args) != self._width or self._size == MAX_TOGETHER or len(self.args) + len(args) > MAX_ARGUMENTS:
+            return False
+        self.args += args
+        self._size += 1
+        return True
 
     def replies(self, reply: Any) -> Sequence[Any]:
         """One for each call."""
         if isinstance(reply, Exception):
-            return [reply] * len(self.calls)
-        return reply if self.calls[0].together else [reply]
+            return [reply] * self._size
+        return reply if self._together else [reply]
 
 
 class Pipelined:
@@ -73,8 +88,7 @@ class Pipelined:
     async def run(self, script: AsyncScript, args: Sequence[Argument], *, together: bool = False) -> Any:
         """The script's answer. Raises what the driver raises, and its TimeoutError for a call that was never sent.
 
-        A script that is run `together` takes the number of a call's arguments, then those of one call after another,
-        and answers with a list; each caller gets its own part.
+        Calls of a script that is run `together` share runs; see `Run`.
         """
         loop = asyncio.get_running_loop()
         call = _Call(script, args, together, loop.create_future(), loop.time())
@@ -117,8 +131,8 @@ class Pipelined:
     async def _exchange(self, calls: Sequence[_Call]) -> None:
         try:
             runs = _runs(calls)
-            for run, reply in zip(runs, await self._replies(runs), strict=True):
-                for call, part in zip(run.calls, run.replies(reply), strict=True):
+            for run, reply in zip(runs, await self._replies(list(runs)), strict=True):
+                for call, part in zip(runs[run], run.replies(reply), strict=True):
                     _settle(call, part)
         except Exception as error:  # each caller gets it
             for call in calls:
@@ -128,7 +142,7 @@ class Pipelined:
                 call.answer.cancel()
             raise
 
-    async def _replies(self, runs: Sequence[_Run]) -> list[Any]:
+    async def _replies(self, runs: Sequence[Run]) -> list[Any]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for run in runs:
                 pipe.evalsha(run.script.sha, 0, *run.args)
@@ -139,23 +153,22 @@ class Pipelined:
         return replies
 
 
-def _runs(calls: Sequence[_Call]) -> list[_Run]:
-    runs: list[_Run] = []
-    open_runs: dict[str, _Run] = {}
+def _runs(calls: Sequence[_Call]) -> Mapping[Run, list[_Call]]:
+    """The runs in order, each with its calls."""
+    runs: dict[Run, list[_Call]] = {}
+    open_runs: dict[str, Run] = {}
     for call in calls:
-        if not call.together:
-            runs.append(_Run(call.script, list(call.args), [call]))
-            continue
         run = open_runs.get(call.script.sha)
-        if run is None or len(run.calls) == MAX_TOGETHER:
-            run = open_runs[call.script.sha] = _Run(call.script, [len(call.args)], [])
-            runs.append(run)
-        run.args += call.args
-        run.calls.append(call)
+        if run is None or not run.takes(call.args):
+            run = Run(call.script, call.args, together=call.together)
+            runs[run] = []
+            if call.together:
+                open_runs[call.script.sha] = run
+        runs[run].append(call)
     return runs
 
 
-async def _reloaded(run: _Run) -> Any:
+async def _reloaded(run: Run) -> Any:
     try:
         return await run.script(args=run.args)
     except Exception as error:

@@ -21,7 +21,7 @@ from codeforge.ledger.keys import (
     PAGE_SINCE_MS,
     SUSPECT,
 )
-from codeforge.ledger.pipelining import Argument, Pipelined
+from codeforge.ledger.pipelining import Argument, Pipelined, Run
 from codeforge.ledger.rows import CLAIMED_FIELDS
 
 RUN_WHEN_FULL = frozenset(
@@ -34,8 +34,8 @@ RUN_WHEN_FULL = frozenset(
 SHARED = ("common", "places", "endings")
 """What comes before a script's own lines, in this order: each builds on those before it."""
 
-TOGETHER = frozenset({"claim", "finish"})
-"""Scripts of which one run takes several calls: what each task needs, when hundreds begin and end at once. What is
+TOGETHER = frozenset({"submit", "claim", "finish"})
+"""Scripts of which one run takes several calls: what each task needs, when hundreds come, begin and end at once. What is
 shared above is then set up once for all of them."""
 
 _ONE_BY_ONE = """
@@ -129,19 +129,20 @@ class Scripts:
         """
         if not wanted.replicas:
             return await self.run(name, args), True
-        script = self._script(name)
-        replies = await self._and_wait(script.sha, args, wanted)
+        run = Run(self._script(name), args, together=name in TOGETHER)
+        replies = await self._and_wait(run, wanted)
         if isinstance(replies[0], NoScriptError):
-            await answer(self._redis.script_load(script.script))
-            replies = await self._and_wait(script.sha, args, wanted)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                await answer(_failed(reply))
-        return replies[0], replies[1] >= wanted.replicas
+            await answer(self._redis.script_load(run.script.script))
+            replies = await self._and_wait(run, wanted)
+        (reply,), confirmed = run.replies(replies[0]), replies[1]
+        for part in (reply, confirmed):
+            if isinstance(part, Exception):
+                await answer(_failed(part))
+        return reply, confirmed >= wanted.replicas
 
-    async def _and_wait(self, sha: str, args: Sequence[Argument], wanted: Replication) -> Any:
+    async def _and_wait(self, run: Run, wanted: Replication) -> Any:
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.evalsha(sha, 0, *args)
+            pipe.evalsha(run.script.sha, 0, *run.args)
             pipe.execute_command("WAIT", wanted.replicas, wanted.wait_ms)
             return await answer(pipe.execute(raise_on_error=False))
 

@@ -8,12 +8,13 @@ import redis
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError, TimeoutError
 
-from codeforge.errors import LedgerUnavailable, StaleClaim
+from codeforge.errors import IdempotencyConflict, LedgerUnavailable, StaleClaim
 from codeforge.ledger import keys, pipelining
 from codeforge.ledger.connection import connect
 from codeforge.ledger.pipelining import MAX_BYTES, Pipelined
-from codeforge.ledger.port import WorkerRecord
+from codeforge.ledger.port import Idempotency, WorkerRecord
 from codeforge.settings import load_settings
+from codeforge.task import TaskState
 from codeforge.wiring.ledger import redis_ledger
 from codeforge.worker_types import WorkerType
 from tests.factories import new_task
@@ -125,3 +126,31 @@ async def test_calls_run_together_get_their_own_answers_and_errors_out_of_few_ru
     assert isinstance(answers[1], LedgerUnavailable)
     assert [answer.task.id for answer in answers[2:]] == [task.id for task in tasks[2:]]  # type: ignore[union-attr]
     assert ran_now - ran == 3
+
+
+async def test_submissions_run_together_but_large_ones_by_themselves(valkey: ValkeyServer) -> None:
+    """What it is for: many clients that submit in one turn of the loop; one repeats its key with another body, and two
+    bring batches, one of them large."""
+    ledger = redis_ledger(load_settings({"redis_url": valkey.url}), connections=2)
+    try:
+        await ledger.submit([new_task()], Idempotency("key", "hash"))
+        small, pair, large = (
+            [new_task() for _ in range(20)],
+            [new_task() for _ in range(2)],
+            [new_task() for _ in range(50)],
+        )
+        ran, _ = calls_and_reads(valkey)
+        answers = await asyncio.gather(
+            ledger.submit([new_task()], Idempotency("key", "another")),
+            *(ledger.submit([task]) for task in small), ledger.submit(pair), ledger.submit(large),
+            return_exceptions=True,
+        )  # fmt: skip
+        ran_now, _ = calls_and_reads(valkey)
+        states = [await ledger.state_of(task.id) for task in (*small, *pair, *large)]
+    finally:
+        await ledger.close()
+    assert isinstance(answers[0], IdempotencyConflict)
+    ids = [[task.id for task in tasks] for tasks in (*([task] for task in small), pair, large)]
+    assert [answer.ids for answer in answers[1:]] == ids  # type: ignore[union-attr]
+    assert states == [TaskState.QUEUED] * 72
+    assert ran_now - ran <= 5  # 21 small ones in two runs, and the batches; the first may look at the memory before

@@ -86,31 +86,33 @@ local function deployment_room(worker_type)
   return MAX_AGENTS - agents() - redis.call('ZCARD', 'cf:queued:' .. worker_type)
 end
 
--- Rings for a queued task. Its first message has its own id, later ones <id>:r<n>.
-local function ring_for(id, now)
-  local key = task_key(id)
-  local row = redis.call('HMGET', key, 'type', 'priority', 'rung_at')
-  local bell = BELLS[row[1] .. ':' .. row[2]]
-  local number = 0
-  if row[3] then number = redis.call('HINCRBY', key, 'rings', 1) end
-  redis.call('HSET', key, 'rung_at', now)
-  ring(bell[1], bell[2], id, number)
+-- Rings for a queued task, which was rung for before or not, and answers the fields to set in its row. Its first message
+-- has its own id, later ones <id>:r<n>.
+local function ring_for(id, now, worker_type, priority, before)
+  local bell = BELLS[worker_type .. ':' .. priority]
+  ring(bell[1], bell[2], id, before and redis.call('HINCRBY', task_key(id), 'rings', 1) or 0)
+  return 'rung_at', now
 end
 
--- Takes a waiting task as far as the gates let it go.
+-- What `pass` must know of a task's row.
+local WAITING = {'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms',  -- PLACED
+  'priority', 'trace', 'rung_at'}
+
+-- Takes a waiting task as far as the gates let it go. `row` is its WAITING; answers the fields to set in its row.
+local function pass(id, now, row)
+  local worker_type, place = row[2], row[3]
+  local turn = RANKS[row[8]] * 1e13 + tonumber(row[4])
+  if place ~= 'parked' and tenant_room(row[1], worker_type) <= 0 then return shift(id, row, 'held', turn) end
+  if deployment_room(worker_type) <= 0 then return shift(id, row, 'parked', turn) end
+  if place == 'held' or place == 'parked' then observe('held', worker_type, now - tonumber(row[4]), row[9]) end
+  local fields = shift(id, row, 'queued', now)
+  fields[#fields + 1], fields[#fields + 2] = ring_for(id, now, worker_type, row[8], row[10])
+  return fields
+end
+
 local function admit(id, now)
-  local row = redis.call('HMGET', task_key(id), 'tenant', 'type', 'priority', 'queued_at', 'place', 'trace')
-  local worker_type, place = row[2], row[5]
-  local turn = RANKS[row[3]] * 1e13 + tonumber(row[4])
-  if place ~= 'parked' and tenant_room(row[1], worker_type) <= 0 then
-    move(id, 'held', turn)
-  elseif deployment_room(worker_type) <= 0 then
-    move(id, 'parked', turn)
-  else
-    if place == 'held' or place == 'parked' then observe('held', worker_type, now - tonumber(row[4]), row[6]) end
-    move(id, 'queued', now)
-    ring_for(id, now)
-  end
+  local row = redis.call('HMGET', task_key(id), unpack(WAITING))
+  redis.call('HSET', task_key(id), unpack(pass(id, now, row)))
 end
 
 -- Lets the next tasks of a gate through: the oldest of the highest priority. Answers how many went.
@@ -160,15 +162,18 @@ local function turned_back(id, tenant, now)
   return true
 end
 
--- A task waits from now on: it is new, due, or given back.
+-- A task waits from now on: it is due, or given back.
 local function enqueue(id, now)
-  redis.call('HSET', task_key(id), 'state', 'queued', 'not_before', '', 'queued_at', now)
-  move(id, '')
-  admit(id, now)
+  local key = task_key(id)
+  local row = redis.call('HMGET', key, unpack(WAITING))
+  redis.call('HSET', key, 'state', 'queued', 'not_before', '', 'queued_at', now, unpack(shift(id, row, '')))
+  row[3], row[4] = '', now
+  redis.call('HSET', key, unpack(pass(id, now, row)))
 end
 
 -- Whether the tenant may not have so many waiting tasks more.
 local function queue_full(tenant, more)
   local cap = TENANT_QUEUED[tenant] or TENANT_MAX_QUEUED
+  if cap > 0 then write_sums() end
   return cap > 0 and tonumber(redis.call('HGET', 'cf:tenant:' .. tenant, 'waiting') or 0) + more > cap
 end

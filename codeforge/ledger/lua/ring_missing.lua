@@ -20,7 +20,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', zset, '-inf', now - grace, 'LIMI
   if not row[1] then
     redis.call('ZREM', zset, id)
   elseif now - tonumber(row[2] or 0) >= pause then
-    ring_for(id, now)
+    redis.call('HSET', task_key(id), ring_for(id, now, worker_type, row[1], row[2]))
     rung = rung + 1
   end
 end

@@ -36,38 +36,43 @@ for i = 1, tonumber(arg()) do
 end
 
 -- A task that is there already is of this very call, whose answer was lost: it was accepted.
-if redis.call('EXISTS', task_key(tasks[1].id)) == 0 then
+local is_new = redis.call('EXISTS', task_key(tasks[1].id)) == 0
+if is_new then
   if outbox_limit > 0 and tonumber(redis.call('GET', 'cf:outbox:bytes') or 0) >= outbox_limit then
     return {'outbox_full'}
   end
   if queue_full(tasks[1].tenant, #tasks) then return {'queue_full'} end
 end
 
+-- Puts a task where it waits. Answers the fields of its row that say so.
+local function placed(t, now)
+  local row = {t.tenant, t.type, '', now, false, false, false, t.priority, t.trace ~= '' and t.trace, false}  -- WAITING
+  if t.delay <= 0 then return {'queued_at', now, unpack(pass(t.id, now, row))} end
+  return {'not_before', now + t.delay, unpack(shift(t.id, row, 'delayed', now + t.delay))}
+end
+
 local now = now_ms()
 local ids = {}
 for i, t in ipairs(tasks) do
   ids[i] = t.id
-  -- The same id again is this very call, repeated because its answer was lost.
-  if redis.call('EXISTS', task_key(t.id)) == 0 then
-    redis.call('HSET', task_key(t.id), 'id', t.id, 'tenant', t.tenant, 'type', t.type, 'priority', t.priority,
-      'state', 'queued', 'place', '', 'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now,
+  local key = task_key(t.id)
+  if i > 1 then is_new = redis.call('EXISTS', key) == 0 end
+  if is_new then
+    local fields = placed(t, now)
+    local function set(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+    if t.budget ~= '' then set('budget_tokens', t.budget) end
+    if idem ~= '' then set('idem', idem) end
+    if t.trace ~= '' then set('trace', t.trace) end
+    redis.call('HSET', key, 'id', t.id, 'tenant', t.tenant, 'type', t.type, 'priority', t.priority, 'state', 'queued',
+      'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now, 'not_before', '',
       'timeout_s', t.timeout, 'max_attempts', t.attempts, 'attempts', 0, 'fence', 0, 'rings', 0,
-      'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'stored', 0)
-    if t.budget ~= '' then redis.call('HSET', task_key(t.id), 'budget_tokens', t.budget) end
-    if idem ~= '' then redis.call('HSET', task_key(t.id), 'idem', idem) end
-    if t.trace ~= '' then redis.call('HSET', task_key(t.id), 'trace', t.trace) end
+      'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'stored', 0, unpack(fields))
     redis.call('ZADD', 'cf:tasks:' .. t.tenant, 0, t.id)
     redis.call('SADD', 'cf:tenants', t.tenant)
     count('submitted:' .. t.type)
     event(t.id, 'queued', '{"state":"queued"}')
-    if t.delay > 0 then
-      redis.call('HSET', task_key(t.id), 'not_before', now + t.delay)
-      move(t.id, 'delayed', now + t.delay)
-    else
-      enqueue(t.id, now)
-    end
   else
-    redis.call('HSET', task_key(t.id), 'id', t.id)  -- a write: WAIT waits for the replicas only after one
+    redis.call('HSET', key, 'id', t.id)  -- a write: WAIT waits for the replicas only after one
   end
   if idem ~= '' then redis.call('HSET', idem, i, t.id) end
 end
