@@ -111,7 +111,7 @@ class HostVisits:
             except BaseException:
                 self._leave_later(visit)
                 raise
-            await self._leave(visit)
+            await asyncio.shield(self._leave_later(visit))
         finally:
             line.left.set()
             line.members -= 1
@@ -188,10 +188,12 @@ class HostVisits:
         except LedgerUnavailable:
             log.warning("host_place_not_given_back")  # its lease ends
 
-    def _leave_later(self, visit: Visit) -> None:
+    def _leave_later(self, visit: Visit) -> asyncio.Task[None]:
+        """Gives the place back, whoever is cancelled meanwhile; the gate's own time limit bounds it."""
         task = asyncio.get_running_loop().create_task(self._leave(visit))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+        return task
 
 
 def _is_here(host: str) -> bool:

@@ -181,7 +181,7 @@ class SharedPages:
             await self._keep(key, holder, KeptPage(failure=failure) if keep_s else None, keep_s, 0.0)
             raise
         except BaseException:
-            await asyncio.shield(self._keep(key, holder, None, 0.0, 0.0))
+            await self._keep(key, holder, None, 0.0, 0.0)
             raise
         finally:
             at_it.cancel()
@@ -199,6 +199,10 @@ class SharedPages:
                 log.warning("page_lease_not_renewed", code=error.code)
 
     async def _keep(self, key: str, holder: str, kept: KeptPage | None, keep_s: float, fresh_s: float) -> None:
+        """Others wait for it, so a cancellation does not end it; the cache's own time limit bounds it."""
+        await asyncio.shield(self._told(key, holder, kept, keep_s, fresh_s))
+
+    async def _told(self, key: str, holder: str, kept: KeptPage | None, keep_s: float, fresh_s: float) -> None:
         value = b"" if kept is None else zlib.compress(kept.model_dump_json().encode(), _LEVEL)
         try:
             await self._cache.keep(key, holder, value, keep_ms=int(1_000 * keep_s), fresh_ms=int(1_000 * fresh_s))

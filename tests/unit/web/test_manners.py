@@ -19,11 +19,13 @@ from codeforge.web.hosts import HostLimits, HostVisits
 from codeforge.web.memory_hosts import MemoryHosts
 from codeforge.web.memory_pages import MemoryPages
 from codeforge.web.robots import Robots
-from codeforge.web.shared_pages import Fetched, SharedPages, SharingLimits
+from codeforge.web.shared_pages import Fetched, KeptPage, SharedPages, SharingLimits
+from tests.patience import PATIENCE_S
 from tests.servers.celery_worker import wait_until
 from tests.servers.site import Site
 
 NOW = FetchTerms("acme")
+LOAF = "https://example.org/loaf"
 
 
 @pytest.fixture
@@ -201,6 +203,77 @@ def test_a_cancelled_visit_gives_its_place_back(site: Site) -> None:
         await visits.close()
 
     asyncio.run(run())
+
+
+class SlowToLeave(MemoryHosts):
+    """Its answers to those that leave come when the test lets them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def leave(self, host: str, visit: str, *, asked_ms: int, first_ms: int, longest_ms: int) -> int:
+        self.asked.set()
+        await self.answers.wait()
+        return await super().leave(host, visit, asked_ms=asked_ms, first_ms=first_ms, longest_ms=longest_ms)
+
+
+def test_a_visit_that_is_cancelled_while_it_leaves_gives_its_place_back() -> None:
+    async def run() -> None:
+        gate = SlowToLeave()
+        visits = HostVisits(gate, HostLimits(at_once=1))
+
+        async def come_and_go() -> None:
+            async with visits.visit("h:1", "a", deadline=time.monotonic() + PATIENCE_S):
+                pass
+
+        leaving = asyncio.create_task(come_and_go())
+        async with asyncio.timeout(PATIENCE_S):
+            await gate.asked.wait()
+        leaving.cancel()
+        await asyncio.wait([leaving], timeout=PATIENCE_S)
+        assert leaving.cancelled()  # it is not waited for
+        gate.answers.set()
+        await visits.close()
+        assert await gate.enter("h:1", "b", most=1, every_ms=0, burst=1, lease_ms=1_000) == 0
+
+    asyncio.run(run())
+
+
+class SlowToKeep(MemoryPages):
+    """Keeps a page when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def keep(self, page: str, holder: str, value: bytes, *, keep_ms: int, fresh_ms: int) -> None:
+        self.asked.set()
+        await self.answers.wait()
+        await super().keep(page, holder, value, keep_ms=keep_ms, fresh_ms=fresh_ms)
+
+
+def test_a_task_that_is_cancelled_while_its_page_is_kept_leaves_it_to_others() -> None:
+    fetched: list[str] = []
+
+    async def fetch(older: KeptPage | None) -> Fetched:
+        fetched.append("once")
+        return Fetched(Page(url=LOAF, final_url=LOAF, status_code=200, content_hash="0" * 64))
+
+    async def run() -> None:
+        cache = SlowToKeep()
+        one, other = SharedPages(cache), SharedPages(cache)
+        since = FetchTerms("acme", since_ms=0)
+        first = asyncio.create_task(one.page(LOAF, "auto", since, fetch))
+        async with asyncio.timeout(PATIENCE_S):
+            await cache.asked.wait()
+            first.cancel()
+            await asyncio.wait([first])
+            cache.answers.set()
+            await other.page(LOAF, "auto", since, fetch)
+
+    asyncio.run(run())
+    assert fetched == ["once"]
 
 
 @pytest.mark.parametrize("path", ["/tagged", "/dated"])
