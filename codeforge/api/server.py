@@ -11,7 +11,7 @@ import uvloop
 from codeforge.api.app import create_app
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
-from codeforge.settings import Settings
+from codeforge.settings import Settings, require_port
 from codeforge.tracing import configure_tracing, end_tracing
 from codeforge.wiring.api import api_services
 from codeforge.wiring.embeddings import check_embeddings
@@ -25,6 +25,7 @@ def serve(settings: Settings) -> None:
     Raises SettingsError.
     """
     check_embeddings(settings)  # before the server, which would report it with a traceback
+    require_port("API_PORT", settings.api_host, settings.api_port)
     configure_logs(settings, "api")
     configure_tracing(settings, "api")
     require_noeviction(settings.redis_address)

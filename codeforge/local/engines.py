@@ -1,7 +1,7 @@
 """The engines of a local stack, and the settings that lead to them.
 
-An engine that a `--set` replaces (`REDIS_URL`, `NEO4J_URI`, `QDRANT_URL`, `LLM_BASE_URL`) is not started. The
-environment's own settings of those names do not count: they may be meant for another deployment on this machine.
+An engine that a `--set` replaces (`REDIS_URL`, `NEO4J_HOST` and so on: `chosen_by`) is not started. The environment's
+own settings of those names do not count: they may be meant for another deployment on this machine.
 """
 
 import sys
@@ -43,8 +43,8 @@ ENGINES: dict[str, Engine] = {
         Engine(
             "redis",
             ("redis",),
-            frozenset({"redis_url", "redis_host"}),
-            ("redis_url", "redis_host", "redis_port", "redis_password"),
+            frozenset({"redis_url", "redis_host", "redis_sentinels"}),
+            ("redis_url", "redis_host", "redis_port", "redis_sentinels", "redis_password"),
         ),
         Engine(
             "graph",
@@ -87,6 +87,13 @@ def embedded_engines(options: UpOptions) -> tuple[Engine, ...]:
         for engine in ENGINES.values()
         if given.isdisjoint(engine.chosen_by) and (engine.name != "llm" or options.llm == "local")
     )
+
+
+def overruled(options: UpOptions) -> frozenset[str]:
+    """The addresses that the environment must not give, for a `--set` names the same engine in another way."""
+    given = {name.lower() for name in options.overrides}
+    replaced = [engine for engine in ENGINES.values() if not given.isdisjoint(engine.chosen_by)]
+    return frozenset(name for engine in replaced for name in engine.chosen_by - given)
 
 
 def plan_engines(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codeforge.errors import SettingsError
 from codeforge.local.data_dir import DataDir
-from codeforge.local.engines import Engine, embedded_engines, plan_engines
+from codeforge.local.engines import Engine, embedded_engines, overruled, plan_engines
 from codeforge.local.leftovers import kill_leftovers
 from codeforge.local.options import UpOptions
 from codeforge.local.part import Part
@@ -86,9 +86,10 @@ def plan_stack(
     if "drain_s" not in settings.model_fields_set:
         own["drain_s"] = LOCAL_DRAIN_S
     given = {name.lower(): value for name, value in options.overrides.items()}
-    environment = settings_environment({**given, **own}, started.replaced)
+    unset = overruled(options)
+    environment = settings_environment({**given, **own}, (*started.replaced, *unset))
     # As the children will read them: what points to an engine that is replaced here does not count.
-    effective = load_settings({**given, **own})
+    effective = load_settings({**dict.fromkeys(unset), **given, **own})
     parts = (
         *started.parts,
         *service_parts(effective, environment, ports, data_dir),

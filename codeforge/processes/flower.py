@@ -1,33 +1,18 @@
 """Flower as a process: Celery's own, started with what the settings say."""
 
-import errno
 import os
-import socket
 import sys
 
 from codeforge.errors import SettingsError
 from codeforge.sentinel import is_sentinel
-from codeforge.settings import PREFIX, Settings, process_environment
+from codeforge.settings import PREFIX, Settings, process_environment, require_port
 
 
 def serve(settings: Settings) -> None:
     """Becomes Flower: the same process, so that signals reach it. Raises SettingsError."""
     command, environment = flower_command(settings)
-    _require_port(settings.flower_host, settings.flower_port)
+    require_port("FLOWER_PORT", settings.flower_host, settings.flower_port)
     os.execve(command[0], command, environment)  # noqa: S606  # no shell is the point
-
-
-def _require_port(host: str, port: int) -> None:
-    """Raises SettingsError where the port cannot be had now: Flower itself would end with a traceback."""
-    try:
-        for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            with socket.socket(family, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(address)
-    except OSError as error:
-        if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
-            return  # it passes over addresses that the machine has not
-        raise SettingsError(f"{PREFIX}FLOWER_PORT: {port} of {host} cannot be had: {error.strerror}") from error
 
 
 def flower_command(settings: Settings) -> tuple[list[str], dict[str, str]]:

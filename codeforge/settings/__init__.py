@@ -8,6 +8,7 @@ the name says otherwise.
 
 from codeforge.settings.admission import EVERY_TENANT
 from codeforge.settings.environment import process_environment, settings_environment
+from codeforge.settings.listening import require_port
 from codeforge.settings.loading import Settings, load_settings
 from codeforge.settings.misspelt import misspelt_names
 from codeforge.settings.names import BARE_NAMES, PREFIX, SECRETS_DIR
@@ -25,5 +26,6 @@ __all__ = [
     "load_settings",
     "misspelt_names",
     "process_environment",
+    "require_port",
     "settings_environment",
 ]

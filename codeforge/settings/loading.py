@@ -75,8 +75,8 @@ class Settings(
         return init_settings, env_settings, BareNames(settings_cls, env_prefix=""), SecretFiles(settings_cls)
 
 
-def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
-    """Reads the environment; `overrides` (names without the prefix, any case) win.
+def load_settings(overrides: Mapping[str, str | None] | None = None) -> Settings:
+    """Reads the environment; `overrides` (names without the prefix, any case) win. None is the setting's default.
 
     Raises SettingsError with one line that names the setting and never shows its value.
     """
@@ -84,8 +84,9 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
     unknown = sorted(set(given) - set(Settings.model_fields))
     if unknown:
         raise SettingsError(f"{unknown[0].upper()}: no such setting")
+    defaults = {name: Settings.model_fields[name].get_default() for name, value in given.items() if value is None}
     try:
-        settings = Settings(**given)  # type: ignore[arg-type]  # texts, which pydantic parses
+        settings = Settings(**given | defaults)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"]).upper()

@@ -1,7 +1,8 @@
-"""The API as a process of its own: how it ends."""
+"""The API as a process of its own: how it ends, and that it says what it cannot begin with."""
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,3 +53,14 @@ def test_it_ends_well_and_sends_its_last_traces(number: signal.Signals, collecto
         process.wait()
     assert "Aborted" not in (tmp_path / "api.log").read_text()
     assert "GET /queues" in {span.name for span in collector.spans}
+
+
+def test_a_port_that_is_taken_is_told_in_a_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = {"API_PORT": str(taken.getsockname()[1]), "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
+        environment = os.environ | {f"CODEFORGE_{name}": value for name, value in given.items()}
+        command = [sys.executable, "-m", "codeforge", "api"]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("codeforge: CODEFORGE_API_PORT: ")
+    assert ended.stderr.count("\n") == 1

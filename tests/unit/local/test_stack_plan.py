@@ -102,6 +102,37 @@ def test_an_engine_named_by_set_is_used_instead_of_the_embedded_one(tmp_path: Pa
     assert stack.addresses.redis == "redis://10.0.0.5:6379/0"
 
 
+@pytest.mark.parametrize(
+    ("setting", "engine", "other", "address"),
+    [
+        ("redis_host=10.0.0.5", "redis", "REDIS_URL=redis://elsewhere", "redis://10.0.0.5:6379/0"),
+        ("redis_host=10.0.0.5", "redis", "CODEFORGE_REDIS_SENTINELS=elsewhere:26379", "redis://10.0.0.5:6379/0"),
+        (
+            "redis_sentinels=10.0.0.5:26379",
+            "redis",
+            "CODEFORGE_REDIS_URL=redis://elsewhere",
+            "sentinel://10.0.0.5:26379",
+        ),
+        ("neo4j_host=10.0.0.5", "graph", "NEO4J_URI=bolt://elsewhere", "bolt://10.0.0.5:7687"),
+        ("qdrant_host=10.0.0.5", "vectors", "QDRANT_URL=http://elsewhere", "http://10.0.0.5:6333"),
+    ],
+)
+def test_an_engine_named_by_its_host_is_used_whatever_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, engine: str, other: str, address: str
+) -> None:
+    name, _, value = other.partition("=")
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CODEFORGE_REDIS_USER", "me")  # what is not an address stays
+    chosen, _, host = setting.partition("=")
+    stack = planned(tmp_path, overrides={chosen: host})
+    assert engine not in {part.name for part in stack.parts}
+    api = environment_of(stack, "api")
+    assert name not in api
+    assert api["CODEFORGE_REDIS_USER"] == "me"
+    found = {"redis": stack.addresses.redis, "graph": stack.addresses.bolt, "vectors": stack.addresses.qdrant}[engine]
+    assert found.replace("me:@", "").startswith(address)
+
+
 def test_no_secret_is_on_a_command_line_and_engines_get_no_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
