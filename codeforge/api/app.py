@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from codeforge import __version__
 from codeforge.api.access import Access, LoopbackOnly
 from codeforge.api.description import problems
+from codeforge.api.methods import HeadAsGet
 from codeforge.api.operations import health_routes, search_routes
 from codeforge.api.parameters import known_parameters
 from codeforge.api.problems import Failures, install_problems
@@ -57,4 +58,5 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
         app.add_middleware(LoopbackOnly)
     if tracing_is_on():
         app.add_middleware(TraceRequests)
+    app.add_middleware(HeadAsGet)
     return app

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 
+from codeforge.api.methods import allowed_methods
 from codeforge.api.rate_headers import rate_headers
 from codeforge.errors import (
     BodyTimeout,
@@ -86,9 +87,14 @@ def install_problems(app: FastAPI, failures: Failures) -> None:
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(allowed_methods(request))
+            if request.method == "OPTIONS":
+                return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         response = problem(error.status_code, code, str(error.detail))
-        response.headers.update(error.headers or {})  # a 405 must name what is allowed
+        response.headers.update(headers)
         return response
 
     @app.exception_handler(Exception)

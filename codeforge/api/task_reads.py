@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from codeforge.api.description import problems
+from codeforge.api.methods import HEAD
 from codeforge.api.tasks import Services, TaskId
 from codeforge.api.views import JsonResponse, event_text
 from codeforge.errors import ClaimNotFound, CodeForgeError, InvalidInput, TaskNotFound, TooManyStreams
@@ -58,9 +59,12 @@ class EventStream(StreamingResponse):
         self._slots = slots
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """ASGI. Nobody who asks with HEAD waits for events."""
         try:
-            await super().__call__(scope, receive, send)
+            if scope.get(HEAD):
+                await Response(headers=self.headers)(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
         finally:
             self._slots.give_back()
 
