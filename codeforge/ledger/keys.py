@@ -94,6 +94,11 @@ def queued(worker_type: WorkerType) -> str:
     return f"{PREFIX}queued:{worker_type}"
 
 
+def urgent(worker_type: WorkerType) -> str:
+    """Tasks of high priority that were rung for; the score is when, in milliseconds. Some of them wait no more."""
+    return f"{PREFIX}urgent:{worker_type}"
+
+
 def running(worker_type: WorkerType) -> str:
     """Running tasks; the score is when their time is up, in milliseconds. KEDA reads its ZCARD."""
     return f"{PREFIX}running:{worker_type}"

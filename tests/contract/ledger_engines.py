@@ -187,6 +187,7 @@ class LedgerServer(LedgerEngine):
     async def age_in_queue(self, task_id: str) -> None:
         await self.redis.hset(keys.task(task_id), "rung_at", LONG_AGO_MS)
         await self.redis.zadd(keys.queued(WorkerType.SCRAPE), {task_id: LONG_AGO_MS})
+        await self.redis.zadd(keys.urgent(WorkerType.SCRAPE), {task_id: LONG_AGO_MS}, xx=True)
 
     async def rung_often(self, task_id: str, ago_ms: int) -> None:
         seconds, _ = await self.redis.time()

@@ -10,7 +10,7 @@ from codeforge.ledger.keys import ALONE, COMPANY, SUSPECT
 from codeforge.ledger.memory.state import Message
 from codeforge.ledger.port import Outcome, TaskFilter
 from codeforge.task import TaskState
-from codeforge.worker_types import WorkerType
+from codeforge.worker_types import Priority, WorkerType
 from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
 from tests.patience import PATIENCE_S
 
@@ -41,6 +41,24 @@ async def test_crash_in_company_costs_no_attempt_and_some_of_them_make_suspects(
         assert (report.taken_back, report.dead) == (3, 0)
         got = await cf.ledger.get("acme", tasks[0].id)
         assert (got.state, got.attempts, got.crashes, got.reasons) == (TaskState.QUEUED, 0, crash, b"[]")
+
+
+async def test_worker_that_came_back_amid_its_reaping_and_dies_with_one_task_dies_alone(
+    cf: LedgerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeforge.ledger.keys.MAX_PER_CALL", 1)
+    monkeypatch.setattr("codeforge.ledger.memory.reaper.MAX_PER_CALL", 1)
+    tasks = [await cf.submitted(max_attempts=2) for _ in range(2)]
+    for task in tasks:
+        await cf.claimed(task.id)
+    await cf.expire_lease("w1")
+    assert (await cf.reaper.reap()).taken_back == 1
+    await cf.worker("w1")
+    assert (await cf.reaper.reap()).taken_back == 0
+    await cf.expire_lease("w1")
+    assert (await cf.reaper.reap()).taken_back == 1
+    got = [await cf.ledger.get("acme", task.id) for task in tasks]
+    assert sorted((task.attempts, task.crashes) for task in got) == [(0, 1), (1, 0)]
 
 
 async def test_suspect_is_left_to_a_worker_that_has_a_place_for_it(cf: LedgerEngine) -> None:
@@ -113,6 +131,20 @@ async def test_lost_messages_are_rung_again_and_present_ones_are_not(cf: LedgerE
     assert (await cf.reaper.reap()).rung == 5
     assert (await cf.reaper.reap()).rung == 0
     assert {message.task_id for message in await cf.messages("scrape")} == {task.id for task in tasks}
+
+
+async def test_lost_message_of_an_urgent_task_is_not_hidden_by_an_older_backlog(cf: LedgerEngine) -> None:
+    backlog = [await cf.submitted(priority=Priority.LOW) for _ in range(3)]
+    urgent = await cf.submitted(priority=Priority.HIGH)
+    for task in (*backlog, urgent):
+        await cf.age_in_queue(task.id)
+    await cf.lose_messages("scrape.high")
+    assert (await cf.reaper.reap()).rung == 1
+    assert [message.task_id for message in await cf.messages("scrape.high")] == [urgent.id]
+    assert len(await cf.messages("scrape.low")) == 3
+    for task in (*backlog, urgent):
+        await cf.age_in_queue(task.id)
+    assert (await cf.reaper.reap()).rung == 0  # it is there
 
 
 async def test_suspect_for_which_no_place_was_free_is_rung_for_again_soon(cf: LedgerEngine) -> None:

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from codeforge.errors import LedgerUnavailable
+from codeforge.ledger import keys
 from codeforge.task import TaskState
+from codeforge.worker_types import Priority, WorkerType
 from tests.contract.ledger_engines import SUCCESS, LedgerServer, opened_ledger
 from tests.patience import PATIENCE_S
 from tests.servers.valkey import ValkeyServer
@@ -45,6 +47,15 @@ async def test_lost_scripts_and_connections_are_survived(cf: LedgerServer, ledge
     ledger_server.restart()
     claimed = await cf.claimed(task.id)
     assert await cf.ledger.finish(claimed.claim, SUCCESS) is TaskState.SUCCEEDED
+
+
+async def test_urgent_tasks_that_wait_no_more_are_forgotten(cf: LedgerServer) -> None:
+    waiting, claimed = [await cf.submitted(priority=Priority.HIGH) for _ in range(2)]
+    await cf.claimed(claimed.id)
+    urgent = keys.urgent(WorkerType.SCRAPE)
+    await cf.redis.zadd(urgent, {task.id: 0 for task in (waiting, claimed)}, xx=True)
+    await cf.reaper.reap()
+    assert await cf.redis.zrange(urgent, 0, -1) == [waiting.id.encode()]
 
 
 async def test_silent_server_fails_a_ping_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

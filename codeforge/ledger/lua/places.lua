@@ -86,10 +86,14 @@ local function deployment_room(worker_type)
   return MAX_AGENTS - agents() - redis.call('ZCARD', 'cf:queued:' .. worker_type)
 end
 
+-- Tasks of high priority that were rung for, and when; those that wait no more are taken out by the reaper.
+local function urgent_key(worker_type) return 'cf:urgent:' .. worker_type end
+
 -- Rings for a queued task, which was rung for before or not, and answers the fields to set in its row. Its first message
 -- has its own id, later ones <id>:r<n>.
 local function ring_for(id, now, worker_type, priority, before)
   local bell = BELLS[worker_type .. ':' .. priority]
+  if priority == 'high' then redis.call('ZADD', urgent_key(worker_type), now, id) end
   ring(bell[1], bell[2], id, before and redis.call('HINCRBY', task_key(id), 'rings', 1) or 0)
   return 'rung_at', now
 end

@@ -5,5 +5,6 @@ local worker = ARGV[1]
 local cancelled = 'cf:cancel:' .. worker
 redis.call('ZADD', 'cf:lease', now_ms() + tonumber(ARGV[2]), worker)
 redis.call('HSET', 'cf:workers', worker, ARGV[3])
+redis.call('DEL', 'cf:company:' .. worker)  -- of one whose tasks were being taken back, and who is alive after all
 for i = 4, #ARGV do redis.call('SREM', cancelled, ARGV[i]) end
 return redis.call('SRANDMEMBER', cancelled, 500)

@@ -168,6 +168,7 @@ class MemoryAttempts(MemoryPlaces):
         await self._reached()
         self.leases[worker.id] = self.now_ms() + self._lease_ms
         self.workers[worker.id] = worker
+        self._in_company.discard(worker.id)
         self._cancels[worker.id].difference_update(heard)
         return sorted(self._cancels[worker.id])
 

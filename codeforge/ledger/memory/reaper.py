@@ -67,20 +67,32 @@ class MemoryReaper(MemoryPlaces):
         return len(ids)
 
     def _ring_missing(self, worker_type: WorkerType) -> int:
-        queued, now = self.queued[worker_type], self.now_ms()
-        in_queues = sum(len(self.messages[queue_name(worker_type, priority)]) for priority in Priority)
-        lacking = min(len(queued) - in_queues, MAX_PER_CALL)
-        rung = 0
-        for task_id in oldest(queued, now - RING_GRACE_MS)[:MAX_PER_CALL]:
+        queued = self.queued[worker_type]
+        in_queues = {priority: len(self.messages[queue_name(worker_type, priority)]) for priority in Priority}
+        lacking = min(len(queued) - sum(in_queues.values()), MAX_PER_CALL)
+        ids = oldest(queued, self.now_ms() - RING_GRACE_MS)
+        urgent = [] if in_queues[Priority.HIGH] else [one for one in ids if self._is_urgent(one)][:MAX_PER_CALL]
+        rung = sum(self._ring_again(worker_type, task_id) for task_id in urgent)
+        for task_id in ids[: MAX_PER_CALL - len(urgent)]:
             if rung >= lacking:
                 break
-            row = self._row(task_id)
-            if row is None:
-                del queued[task_id]
-            elif now - (row.rung_at or 0) >= min(_longest_pause(row), RING_GRACE_MS * 2**row.rings):
-                self._ring_for(row)
-                rung += 1
+            rung += self._ring_again(worker_type, task_id)
         return rung
+
+    def _is_urgent(self, task_id: str) -> bool:
+        row = self._row(task_id)
+        return row is not None and row.task.priority is Priority.HIGH
+
+    def _ring_again(self, worker_type: WorkerType, task_id: str) -> bool:
+        """Whether it was rung for."""
+        row = self._row(task_id)
+        if row is None:
+            del self.queued[worker_type][task_id]
+            return False
+        if self.now_ms() - (row.rung_at or 0) < min(_longest_pause(row), RING_GRACE_MS * 2**row.rings):
+            return False
+        self._ring_for(row)
+        return True
 
     def _reap_leases(self) -> tuple[int, int]:
         """(taken back, dead)."""
