@@ -29,7 +29,7 @@ def new_task_id() -> str:
         _last = ticks
     milliseconds, fraction = divmod(ticks, 4096)
     value = milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | secrets.randbits(62)
-    return str(uuid.UUID(int=value))
+    return _text(value)
 
 
 def made_at_ms(task_id: str) -> int:
@@ -54,7 +54,10 @@ def stable_id(*parts: str) -> str:
     name = _SEPARATOR.join((lengths, *parts))
     # As `uuid.uuid5` has it, without an object a row: a result has a dozen ids, which made up a third of its records.
     digest = hashlib.sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
-    number = int.from_bytes(digest[:16]) & _OTHER_BITS | _VERSION_5
+    return _text(int.from_bytes(digest[:16]) & _OTHER_BITS | _VERSION_5)
+
+
+def _text(number: int) -> str:
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

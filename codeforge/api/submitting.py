@@ -75,7 +75,8 @@ class DirectSubmissions:
         scope[ROUTE] = scope["path"]
         request = Request(scope, receive)
         try:
-            refuse_others(request, known=())
+            if scope["query_string"]:
+                refuse_others(request, known=())
             response = await route(request)
         except CodeForgeError as error:
             response = self._failures.response(request, error)
