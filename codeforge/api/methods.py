@@ -23,7 +23,7 @@ class HeadAsGet:
             return
 
         async def bodiless(message: Message) -> None:
-            await send(message | {"body": b""} if message["type"] == "http.response.body" else message)
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
         # A copy: the server must still see that it is HEAD.
         await self._app({**scope, "method": "GET", HEAD: True}, receive, bodiless)
