@@ -1,7 +1,6 @@
 """The ledgers under contract: the one on a server, and the fake. Tests look behind them through `LedgerEngine` only."""
 
 import json
-import math
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
@@ -318,8 +317,8 @@ class MemoryLedgerEngine(LedgerEngine):
         return self._left_s(self.memory.rows[task_id].expires_at)
 
     async def key_kept_s(self, key: str) -> float | None:
-        until = self.memory._known["acme", key].expires_at
-        return self._left_s(None if until == math.inf else until)
+        kept = [await self.kept_s(task_id) for task_id in self.memory._known["acme", key].ids]
+        return None if None in kept else max(left for left in kept if left is not None)
 
     async def journaled(self, task_id: str) -> dict[str, bytes]:
         return self.memory.rows[task_id].journal

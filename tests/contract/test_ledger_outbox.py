@@ -105,9 +105,23 @@ async def test_idempotency_key_lasts_until_the_last_of_its_tasks_may_go(cf: Ledg
     await cf.outbox.settle(await cf.outbox.read([0, 1], 100, 1 << 20), {})
     assert await cf.key_kept_s("k") == pytest.approx(600, abs=20)
     await cf.ledger.replay("acme", tasks[1].id)
-    await ended(cf, tasks[1].id)  # a second end changes nothing about the key
+    assert await cf.key_kept_s("k") is None
+    await ended(cf, tasks[1].id, Outcome("failed", error=FAILURE))
+    assert await cf.key_kept_s("k") == pytest.approx(1_200, abs=20)
     again = await cf.ledger.submit([new_task(), new_task()], Idempotency("k", "hash"))
     assert (again.ids, again.created_at, again.replayed) == (made.ids, made.created_at, True)
+
+
+async def test_idempotency_key_lasts_as_long_as_the_task_that_is_kept_longest(cf: LedgerEngine) -> None:
+    tasks = [new_task(), new_task()]
+    await cf.ledger.submit(tasks, Idempotency("k", "hash"))
+    await ended(cf, tasks[0].id, Outcome("failed", error=FAILURE))
+    await ended(cf, tasks[1].id)
+    assert await cf.key_kept_s("k") == pytest.approx(1_200, abs=20)
+    async for _ in cf.keeper.refill():
+        assert await cf.key_kept_s("k") is None
+    await cf.outbox.settle(await cf.outbox.read([0, 1], 100, 1 << 20), {})
+    assert await cf.key_kept_s("k") == pytest.approx(1_200, abs=20)
 
 
 async def test_journal_goes_with_success_and_stays_for_a_replay(cf: LedgerEngine) -> None:

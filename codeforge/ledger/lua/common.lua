@@ -116,3 +116,15 @@ local function leave_outbox(id)
     redis.call('HDEL', task_key(id), 'outbox_bytes')
   end
 end
+
+-- A task that is to end, or to be stored, once more stays until then, and so does the key under which it was submitted.
+local function keep(id)
+  for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
+  local row = redis.call('HMGET', task_key(id), 'idem', 'idem_let_go')
+  if not row[1] or not row[2] then return end
+  redis.call('HDEL', task_key(id), 'idem_let_go')
+  if redis.call('EXISTS', row[1]) == 1 then
+    redis.call('HINCRBY', row[1], 'open', 1)
+    redis.call('PERSIST', row[1])
+  end
+end

@@ -13,7 +13,7 @@ redis.call('HSET', key, 'attempts', 0, 'stored', 0, 'replay_key', ARGV[3])
 redis.call('HINCRBY', key, 'fence', 1)
 redis.call('HDEL', key, 'cancel', 'claim', 'error_code', 'error_message', 'error_retryable', 'started_at',
   'finished_at', 'result', 'progress', 'reasons', 'crashes')
-for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
+keep(id)
 redis.call('ZREM', 'cf:dead:' .. row[3], id)
 enqueue(id, now)
 count('replayed:' .. row[3])

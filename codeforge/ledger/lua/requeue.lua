@@ -18,7 +18,7 @@ for i = 3, #ARGV, 3 do
   else
     local bytes = redis.call('HSTRLEN', key, 'input') + redis.call('HSTRLEN', key, 'result')
     redis.call('HSET', key, 'stored', 0, 'outbox_bytes', bytes)
-    for _, kind in ipairs({'task', 'journal', 'calls', 'begun', 'events'}) do redis.call('PERSIST', 'cf:' .. kind .. ':' .. id) end
+    keep(id)
     await_projection(id, tonumber(ARGV[1]), row[2], bytes)
   end
   if letter ~= '' then redis.call('XDEL', ARGV[2], letter) end

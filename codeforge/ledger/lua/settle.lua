@@ -12,12 +12,14 @@ end
 
 -- The key under which the task was submitted is kept until the last of its tasks may go.
 local function let_key_go(id, retention)
-  local key = redis.call('HGET', task_key(id), 'idem')
-  if not key then return end
-  redis.call('HDEL', task_key(id), 'idem')
-  if redis.call('EXISTS', key) == 1 and redis.call('HINCRBY', key, 'open', -1) <= 0 then
-    redis.call('EXPIRE', key, retention)
-  end
+  local row = redis.call('HMGET', task_key(id), 'idem', 'idem_let_go')
+  local key = row[1]
+  if not key or row[2] then return end
+  redis.call('HSET', task_key(id), 'idem_let_go', 1)
+  if redis.call('EXISTS', key) == 0 then return end
+  local last = math.max(tonumber(redis.call('HGET', key, 'until') or 0), now_ms() + retention * 1000)
+  redis.call('HSET', key, 'until', string.format('%.0f', last))
+  if redis.call('HINCRBY', key, 'open', -1) <= 0 then redis.call('PEXPIREAT', key, string.format('%.0f', last)) end
 end
 
 for i = 3, #ARGV, 5 do

@@ -1,9 +1,8 @@
 """The ledger in memory, as the projector sees it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
-from codeforge.ledger.memory.state import Entry, MemoryState, Row
+from codeforge.ledger.memory.state import Entry, MemoryState
 from codeforge.ledger.outbox import stream_position
 from codeforge.ledger.outbox_port import DeadLetter
 from codeforge.ledger.port import OutboxEntry
@@ -101,15 +100,8 @@ class MemoryOutbox(MemoryState):
                 else:
                     row.set(stored=True)
                     row.expires_at = self.now_ms() + self._retention.of(row.task.state) * 1000
-                    self._let_key_go(row)
                     if row.task.state is TaskState.SUCCEEDED:
                         row.journal, row.begun = {}, {}
-
-    def _let_key_go(self, row: Row) -> None:
-        """The key under which it was submitted lasts until the last of its tasks may go."""
-        key, row.key = row.key, None
-        if key is not None and row.expires_at is not None and all(other.key != key for other in self.rows.values()):
-            self._known[key] = replace(self._known[key], expires_at=row.expires_at)
 
 
 def _size(task: Task) -> int:

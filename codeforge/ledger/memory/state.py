@@ -1,7 +1,6 @@
 """What the ledger in memory holds, and the moves that its transitions share: `lua/common.lua` in Python."""
 
 import asyncio
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +47,6 @@ class Row:
     rung_at: int | None = None
     place: str = ""
     expires_at: int | None = None
-    key: tuple[str, str] | None = None
     outbox_bytes: int | None = None
     replay_key: str | None = None
     cancel_answer: dict[str, TaskState] = field(default_factory=dict)
@@ -73,12 +71,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """What an idempotency key stands for, since when, and until when once its tasks are stored (milliseconds)."""
+    """What an idempotency key stands for, and since when (milliseconds). It is known as long as one of its tasks is."""
 
     body_hash: str
     ids: Sequence[str]
     made_at: int
-    expires_at: float = math.inf
 
 
 def system_clock_ms() -> int:

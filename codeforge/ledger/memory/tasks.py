@@ -52,15 +52,13 @@ class MemoryTasks(MemoryPlaces):
         ids = [task.id for task in tasks]
         if idempotency:
             self._known[tenant, idempotency.key] = KnownKey(idempotency.body_hash, ids, now)
-            for task in tasks:
-                self.rows[task.id].key = tenant, idempotency.key
         if not self.replicated:
             raise NotReplicated(NOT_CONFIRMED)
         return Submission(ids, replayed=False, created_at=now)
 
     def _known_key(self, tenant: str, key: str) -> KnownKey | None:
         known = self._known.get((tenant, key))
-        return known if known and known.expires_at > self.now_ms() else None
+        return known if known and any(self._row(task_id) for task_id in known.ids) else None
 
     async def knows_key(self, tenant: str, key: str) -> bool:
         """See `Ledger.knows_key`."""
