@@ -41,6 +41,7 @@
         ├── ModelError               the model's service failed, refused or answered nonsense
         ├── SearchError              no web search, or the services for it failed
         └── FetchError               one URL could not be had
+            └── OutOfTime                    because the task's own time for fetching was over
 
 Each has a stable `code`, an HTTP `status`, and `retryable`: whether trying again can help.
 """
@@ -322,3 +323,10 @@ class FetchError(TaskError):
     def __init__(self, message: str, *, code: str, url: str, retryable: bool = False) -> None:
         super().__init__(message, code=code, retryable=retryable)
         self.url = url
+
+
+class OutOfTime(FetchError):
+    """One URL was still under way when the task's time for fetching was over. It has the code of what it waited for."""
+
+    def __init__(self, error: FetchError) -> None:
+        super().__init__(error.message, code=error.code, url=error.url, retryable=error.retryable)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from codeforge.agent import AgentContext
-from codeforge.errors import FetchError
+from codeforge.errors import FetchError, OutOfTime, TaskTimeout
 from codeforge.inputs import ScrapeInput
 from codeforge.results import FailedPage, Notice, Page, ScrapeResult
 from codeforge.urls import canonical_url
@@ -32,13 +32,14 @@ NOTHING_FETCHED = Notice(code="nothing_fetched", message="no page could be had; 
 
 class ScrapeAgent:
     """Fetches pages, at most `AT_ONCE` at a time, and `AT_ONE_HOST` of one host. One that cannot be had goes to
-    `failed` and never fails the task; so do those for which the result has no room."""
+    `failed` and never fails the task by itself; so do those for which the result has no room."""
 
     type = WorkerType.SCRAPE
 
     async def run(self, ctx: AgentContext, task_input: ScrapeInput) -> ScrapeResult:
         """Pages and failures stand in the order of the input, or of the crawl. Of given URLs each is listed once; those
-        that are one address in several spellings share a fetch."""
+        that are one address in several spellings share a fetch. Raises TaskTimeout when the task's time was over before
+        there was a single page."""
         fetching = Fetching(ctx, task_input.mode, task_input.formats)
         warnings: list[Notice] = []
         if task_input.url is not None and task_input.crawl is not None:
@@ -49,6 +50,8 @@ class ScrapeAgent:
             urls = [task_input.url] if task_input.url is not None else task_input.urls or []
             outcomes = await fetching.each_of(urls)
         pages = [_in_formats(outcome, task_input.formats) for outcome in outcomes if isinstance(outcome, Page)]
+        if not pages and fetching.out_of_time:
+            raise TaskTimeout(f"no page was there when the time was over that timeout_s ({ctx.task.timeout_s}) leaves")
         if not pages:
             warnings.append(NOTHING_FETCHED)
         return ScrapeResult(
@@ -59,7 +62,8 @@ class ScrapeAgent:
 
 
 class Fetching:
-    """One task's fetches, and its word to those who watch."""
+    """One task's fetches, and its word to those who watch. `out_of_time` tells whether one was still under way when the
+    task's time was over."""
 
     def __init__(
         self, ctx: AgentContext, mode: Literal["auto", "standard", "rendered"], formats: Sequence[str]
@@ -71,6 +75,7 @@ class Fetching:
         self._total = 0
         self._bytes = 0
         self._full = False
+        self.out_of_time = False
         self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(partial(asyncio.Semaphore, AT_ONE_HOST))
 
     @property
@@ -112,6 +117,7 @@ class Fetching:
             try:
                 return await self._ctx.fetch(url, mode=self._mode)
             except FetchError as error:
+                self.out_of_time = self.out_of_time or isinstance(error, OutOfTime)
                 return FailedPage(url=url, code=error.code, message=error.message)
 
     def _shared(self, url: str, outcome: Outcome) -> Outcome:

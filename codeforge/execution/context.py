@@ -28,6 +28,7 @@ from codeforge.errors import (
     LedgerUnavailable,
     ModelError,
     ModelNotConfigured,
+    OutOfTime,
     TaskError,
 )
 from codeforge.execution.control import AttemptControl
@@ -49,6 +50,9 @@ MAX_STEP_BYTES = 8 * 1024 * 1024
 
 FETCHING_SHARE = 0.9
 """Of an attempt's time, the part in which a page may still be waited for: the rest is for handing in what there is."""
+
+CLOCK_S = 0.01
+"""Timers may go off so much before the clock says so."""
 
 
 class JournaledFailure(ResultModel):
@@ -210,8 +214,10 @@ class LedgerContext:
                 with tool_span("fetch"):
                     return FetchStep(page=await self._fetcher.fetch(url, mode=mode, terms=terms))
             except FetchError as error:
-                if error.retryable:
-                    raise  # a later attempt may fare better, so nothing is journaled
+                if error.retryable:  # a later attempt may fare better, so nothing is journaled
+                    if time.monotonic() > self._terms.deadline - CLOCK_S:
+                        raise OutOfTime(error) from error
+                    raise
                 return FetchStep(failure=JournaledFailure(code=error.code, message=error.message, url=error.url))
 
         name = f"fetch:{mode}:{url}"

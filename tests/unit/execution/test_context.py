@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from codeforge.agent import ANY_TERMS, AgentContext, FetchTerms, Message, ModelRequest, SearchReply
-from codeforge.errors import FetchError, ModelError, TaskError
+from codeforge.errors import FetchError, ModelError, OutOfTime, TaskError
 from codeforge.execution.control import AttemptControl
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import ClaimedTask
@@ -224,6 +224,24 @@ async def test_failure_of_a_url_that_may_pass_is_not_journaled() -> None:
     assert bench.ledger.rows[claimed.task.id].journal == {}
     await run_on(bench, await next_attempt(bench, claimed.task.id), lambda ctx: ctx.fetch(URL))
     assert bench.web.fetched == [URL, URL]
+
+
+@pytest.mark.parametrize(("share", "kind"), [(0.0, OutOfTime), (0.9, FetchError)])
+async def test_failure_once_the_task_s_time_is_over_is_told_apart(
+    share: float, kind: type[FetchError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeforge.execution.context.FETCHING_SHARE", share)
+    failed: list[FetchError] = []
+
+    async def act(ctx: AgentContext) -> ResultModel:
+        with pytest.raises(FetchError) as caught:
+            await ctx.fetch(URL)
+        failed.append(caught.value)
+        return EMPTY
+
+    bench = Bench(web=Web(fails=[FetchError("too slow", code="timeout", url=URL, retryable=True)]))
+    await bench.attempt(act)
+    assert [(type(error), error.code, error.url) for error in failed] == [(kind, "timeout", URL)]
 
 
 async def test_failure_of_a_url_for_good_is_replayed() -> None:

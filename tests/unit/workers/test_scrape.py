@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from codeforge.agent import Agent
-from codeforge.errors import FetchError, LedgerUnavailable
+from codeforge.errors import FetchError, LedgerUnavailable, OutOfTime, TaskTimeout
 from codeforge.inputs import ScrapeInput
 from codeforge.results import Page, ScrapeResult
 from tests.patience import PATIENCE_S
@@ -66,6 +66,28 @@ def scrape(ctx: Web, **task_input: Any) -> ScrapeResult:
 
 def urls(result: ScrapeResult) -> list[str]:
     return [each.url for each in result.pages]
+
+
+class SlowWeb(Web):
+    """Has no time for the addresses under `/slow`."""
+
+    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+        if "/slow" in url:
+            raise OutOfTime(FetchError("too slow", code="timeout", url=url, retryable=True))
+        return await super().fetch(url, mode=mode)
+
+
+def test_task_whose_time_was_over_before_there_was_a_page_failed() -> None:
+    with pytest.raises(TaskTimeout, match="timeout_s") as caught:
+        scrape(SlowWeb(), urls=[f"{SITE}/slow", f"{SITE}/away"])
+    assert (caught.value.code, caught.value.retryable) == ("timeout", False)
+
+
+def test_pages_that_were_there_in_time_are_kept() -> None:
+    ctx = SlowWeb(pages={f"{SITE}/a": page(f"{SITE}/a")})
+    result = scrape(ctx, urls=[f"{SITE}/slow", f"{SITE}/a"])
+    assert urls(result) == [f"{SITE}/a"]
+    assert [(failed.url, failed.code) for failed in result.failed] == [(f"{SITE}/slow", "timeout")]
 
 
 def test_pages_come_in_the_order_of_the_input() -> None:
