@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from codeforge.file_paths import MAX_PATH, checked_path
 from codeforge.worker_types import WorkerType
 
 MAX_URLS = 200
@@ -17,11 +18,23 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _plain_path(path: str) -> str:
+    """As the model is asked to write it: a file under another spelling would be a new one."""
+    plain = checked_path(path)
+    if plain != path:
+        raise ValueError(f"write it as {plain!r}")
+    return path
+
+
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2_048, strip_whitespace=True)]
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=50_000), AfterValidator(_not_blank)]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_not_blank)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-FilePath = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[\w.@+-][\w.@+/ -]*$")]
+FilePath = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_PATH, pattern=r"^[\w.@+-][\w.@+/ -]*$"),
+    AfterValidator(_plain_path),
+]
 FileText = Annotated[str, StringConstraints(max_length=500_000)]
 
 
@@ -104,10 +117,12 @@ class CodingInput(TaskInput):
     """A change to `files`; `tests` (files) or `test_command` say when it is done."""
 
     prompt: Prompt
-    language: Annotated[str, StringConstraints(min_length=1, max_length=40)] = "python"
+    language: Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_not_blank)] = "python"
     files: dict[FilePath, FileText] = Field(default={}, max_length=MAX_FILES)
     tests: dict[FilePath, FileText] | None = Field(default=None, max_length=MAX_FILES)
-    test_command: Annotated[str, StringConstraints(min_length=1, max_length=1_000)] | None = None
+    test_command: (
+        Annotated[str, StringConstraints(min_length=1, max_length=1_000), AfterValidator(_not_blank)] | None
+    ) = None
     max_iterations: int = Field(default=3, ge=1, le=20)
 
     @model_validator(mode="after")

@@ -21,6 +21,10 @@ pytestmark = pytest.mark.anyio
 ANALYSIS = {"type": "analysis", "input": {"question": "Why?"}}
 
 
+def coding(**fields: Any) -> dict[str, Any]:
+    return {"type": "coding", "input": {"prompt": "Tidy up."} | fields}
+
+
 def queued(door: Door) -> int:
     return sum(len(ids) for places in (door.ledger.queued, door.ledger.delayed) for ids in places.values())
 
@@ -92,6 +96,15 @@ async def test_every_field_of_the_contract_is_taken(door: Door) -> None:
         ({"labels": {"a": 1}}, "labels.a", "invalid_input"),
         ({"labels": {"a b": "1"}}, "labels.a b", "invalid_input"),
         (ANALYSIS | {"input": {"question": " \n"}}, "input.question", "invalid_input"),
+        (coding(files={"../up.py": ""}), "input.files.../up.py", "invalid_input"),
+        (coding(files={"a/../../up.py": ""}), "input.files.a/../../up.py", "invalid_input"),
+        (coding(files={"./a.py": ""}), "input.files../a.py", "invalid_input"),
+        (coding(files={"a//b.py": ""}), "input.files.a//b.py", "invalid_input"),
+        (coding(files={"a.py ": ""}), "input.files.a.py ", "invalid_input"),
+        (coding(files={"a/": ""}), "input.files.a/", "invalid_input"),
+        (coding(tests={"../up.py": ""}), "input.tests.../up.py", "invalid_input"),
+        (coding(language=" "), "input.language", "invalid_input"),
+        (coding(test_command=" "), "input.test_command", "invalid_input"),
         ({"parent_id": "no-uuid"}, "parent_id", "invalid_input"),
         ({"parent_id": "01890000-0000-7000-8000-000000000000"}, "parent_id", "invalid_input"),
     ],

@@ -1,28 +1,11 @@
-"""Paths that a model may write, and diffs that apply."""
+"""Diffs that apply."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from workers.changes import checked_path, unified_diff
-
-
-@pytest.mark.parametrize(
-    ("path", "plain"),
-    [("a.py", "a.py"), ("./src//a.py", "src/a.py"), (".github/x.yml", ".github/x.yml"), ("my file.txt", "my file.txt")],
-)
-def test_relative_paths_are_made_plain(path: str, plain: str) -> None:
-    assert checked_path(path) == plain
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["", "  ", ".", "/etc/passwd", "~/x", "../x", "a/../../x", "a/..", "a\\b", "C:/x", "a\0b", "a\nb", "a/", "x" * 256],
-)
-def test_paths_that_leave_the_project_are_refused(path: str) -> None:
-    with pytest.raises(ValueError, match=r"path|absolute|inside the project"):
-        checked_path(path)
+from workers.changes import unified_diff
 
 
 def test_an_unchanged_file_is_in_no_diff() -> None:
