@@ -24,8 +24,8 @@ MAX_BUDGET_TOKENS = 1_000_000_000
 MAX_NAME_CHARS = 100
 """So much of a field's name is repeated in an error: the client may have made it up."""
 
-
-LabelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[\w./-]+$")]
+LABEL_PATTERN = r"^[\w./-]+$"
+LabelName = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=LABEL_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(max_length=256)]
 
 

@@ -1,5 +1,7 @@
-"""Query parameters that a route does not know are refused: a misspelt filter must not answer as if there were none."""
+"""Query parameters that a route does not know are refused: a misspelt filter must not answer as if there were none. So
+are those that are given twice where one is taken: the others would be dropped without a word."""
 
+from collections import Counter
 from collections.abc import Collection
 
 from fastapi import Request
@@ -7,13 +9,19 @@ from fastapi.routing import APIRoute
 
 from codeforge.errors import InvalidInput
 
+MANY = frozenset({"label"})
+"""Those that may be given several times."""
+
 
 async def known_parameters(request: Request) -> None:
-    """A dependency of a router. Raises InvalidInput that names the first unknown parameter."""
+    """A dependency of a router. Raises InvalidInput that names the first parameter that is unknown or repeated."""
     route = request.scope["route"]
     if not isinstance(route, APIRoute) or not request.query_params:
         return
     refuse_others(request, {field.alias for field in route.dependant.query_params})
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if times > 1 and name not in MANY:
+            raise InvalidInput("given more than once", field=name)
 
 
 def refuse_others(request: Request, known: Collection[str]) -> None:

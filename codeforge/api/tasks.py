@@ -13,10 +13,12 @@ from codeforge.api.views import JsonResponse, links, task_view
 from codeforge.errors import InvalidInput, TaskNotFound
 from codeforge.identity import is_task_id
 from codeforge.ledger.port import TaskFilter
-from codeforge.submission import TaskRequest
+from codeforge.submission import LABEL_PATTERN, TaskRequest
 from codeforge.task import TaskState
 from codeforge.wiring.api import ApiServices
 from codeforge.worker_types import WorkerType
+
+LABEL_NAME = re.compile(LABEL_PATTERN)
 
 Services = Annotated[ApiServices, Depends(services)]
 
@@ -125,6 +127,8 @@ def _describe_submissions(router: APIRouter, tenant_of: Any, submissions: Submis
 
 
 def _label(text: str) -> tuple[str, str | None]:
-    """A name holds neither of the two signs, but a value may."""
+    """A name holds neither of the two signs, but a value may. Raises InvalidInput for what no label can be named."""
     name, *value = re.split("[=:]", text, maxsplit=1)
+    if LABEL_NAME.fullmatch(name) is None:
+        raise InvalidInput("expected name, name=value or name:value", field="label")
     return name, value[0] if value else None

@@ -232,6 +232,11 @@ async def test_list_is_filtered(door: Door) -> None:
         ({"type": "sing"}, "type"),
         ({"cursor": "0"}, "cursor"),
         ({"label": ["x"] * 9}, "label"),
+        ({"label": ""}, "label"),
+        ({"label": "=v"}, "label"),
+        ({"label": "a b"}, "label"),
+        ({"state": ["queued", "running"]}, "state"),
+        ({"limit": [1, 2]}, "limit"),
     ],
 )
 async def test_wrong_parameter_is_named(door: Door, query: dict[str, Any], field: str) -> None:
