@@ -35,6 +35,7 @@ from codeforge.ledger.port import (
 )
 from codeforge.ledger.rows import (
     CLAIMED_FIELDS,
+    EARLIER_FIELDS,
     RESULT_FIELDS,
     SUMMARY_FIELDS,
     call_text,
@@ -184,8 +185,9 @@ class RedisLedger:
             raise StaleClaim("the worker holds no lease")
         if reply[0] != b"claimed":
             return None
-        task = task_of(from_values(CLAIMED_FIELDS, reply[1]))
-        return ClaimedTask(task, Claim(task.id, task.type, worker, task.fence, claim_id), from_pairs(reply[2]))
+        earlier = from_values(EARLIER_FIELDS[: len(reply[3])], reply[3])
+        task = task_of({"id": task_id.encode(), **from_values(CLAIMED_FIELDS, reply[1]), **earlier})
+        return ClaimedTask(task, Claim(task_id, task.type, worker, task.fence, claim_id), from_pairs(reply[2]))
 
     async def state_of(self, task_id: str) -> TaskState | None:
         """See `Ledger.state_of`."""
@@ -227,10 +229,10 @@ class RedisLedger:
     async def finish(self, claim: Claim, outcome: Outcome) -> TaskState:
         """See `Ledger.finish`."""
         error = outcome.error
-        args: list[Argument] = [outcome.kind, outcome.result or b""]
-        args += [error.code, error.message, int(error.retryable)] if error else ["", "", 0]
         counts = " ".join(f"{name} {n!r}" for name, n in outcome.counts.items())
-        args += [int(outcome.retry_delay_s * 1000), self._partitions, counts]
+        args: list[Argument] = [outcome.kind, self._partitions, outcome.result or b"", counts]
+        if error:
+            args += [error.code, error.message, int(error.retryable), int(outcome.retry_delay_s * 1000)]
         return TaskState((await self._fenced("finish", claim, args)).decode())
 
     async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:

@@ -19,11 +19,15 @@ SUMMARY_FIELDS = (
 """Everything of a row but its two large values."""
 
 CLAIMED_FIELDS = (
-    "tenant", "type", "place", "queued_at", "started_at", "wait_ms", "run_ms", "state", "claim", "timeout_s",
-    "attempts", "fence", "crashes", "trace", "id", "priority", "labels", "parent_id", "created_at", "max_attempts",
-    "progress", "input_tokens", "output_tokens", "usd", "reasons", "budget_tokens", "input",
+    "tenant", "type", "place", "queued_at", "state", "fence", "attempts", "timeout_s", "trace", "priority", "labels",
+    "parent_id", "created_at", "max_attempts", "budget_tokens", "input",
 )  # fmt: skip
-"""What `lua/claim.lua` reads, by its places, and answers: all that is of use in a task that runs."""
+EARLIER_FIELDS = (
+    "started_at", "wait_ms", "run_ms", "claim", "crashes", "progress", "input_tokens", "output_tokens", "usd",
+    "reasons",
+)  # fmt: skip
+"""What `lua/claim.lua` reads, by its places, and answers: all that is of use in a task that runs. The second are what
+attempts leave, so that the first attempt finds none."""
 
 RESULT_FIELDS = (*SUMMARY_FIELDS, "input", "result")
 

@@ -22,7 +22,7 @@ from codeforge.ledger.keys import (
     SUSPECT,
 )
 from codeforge.ledger.pipelining import Argument, Pipelined, Run
-from codeforge.ledger.rows import CLAIMED_FIELDS
+from codeforge.ledger.rows import CLAIMED_FIELDS, EARLIER_FIELDS
 
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
@@ -43,7 +43,7 @@ local function one(ARGV)
 {own}
 end
 local width, answers = tonumber(ARGV[1]), {{}}
-sums = {{}}
+sums, moved = {{}}, {{}}
 for first = 2, #ARGV, width do
   local args = {{}}
   for i = 1, width do args[i] = ARGV[first + i - 1] end
@@ -51,7 +51,7 @@ for first = 2, #ARGV, width do
   if not done and type(answer) ~= 'table' then answer = {{err = tostring(answer)}} end
   answers[#answers + 1] = answer
 end
-write_sums()
+write_gathered()
 return answers
 """
 """A call that fails fails alone: its answer is the error."""
@@ -65,7 +65,6 @@ def script_text(name: str) -> str:
     (`admission.constants`) go after its first line."""
     folder = files("codeforge.ledger") / "lua"
     bounds = ",".join(str(bound) for bound in HISTOGRAM_BOUNDS_MS)
-    fields = ",".join(f"'{field}'" for field in CLAIMED_FIELDS)
     flags = "flags=allow-oom" if name in RUN_WHEN_FULL else ""
     own = (folder / f"{name}.lua").read_text()
     return "\n".join(
@@ -76,11 +75,15 @@ def script_text(name: str) -> str:
             f"local MAX_MODELS, MAX_MODEL_NAME = {MAX_MODELS}, {MAX_MODEL_NAME}",
             f"local SUSPECT, ALONE = {SUSPECT}, {ALONE}",
             f"local HOST_KEPT_MS, PAGE_SINCE_MS = {HOST_KEPT_MS}, {PAGE_SINCE_MS}",
-            f"local CLAIMED = {{{fields}}}",
+            f"local CLAIMED, EARLIER = {{{_names(CLAIMED_FIELDS)}}}, {{{_names(EARLIER_FIELDS)}}}",
             *((folder / f"{shared}.lua").read_text() for shared in SHARED),
             _ONE_BY_ONE.format(own=own) if name in TOGETHER else own,
         )
     )
+
+
+def _names(fields: Sequence[str]) -> str:
+    return ",".join(f"'{field}'" for field in fields)
 
 
 async def answer(pending: Any) -> Any:

@@ -1,5 +1,6 @@
 """Caps: what runs at once, what each tenant may have running and waiting, and that nobody waits longer than needed."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -197,6 +198,27 @@ async def test_cap_that_is_raised_or_lifted_lets_tasks_go_though_nothing_ends(cf
         assert (await cf.reaper.reap()).released
         assert Counter(place for place, _ in await cf.places())["queued"] == going
         assert len(await rung(cf)) == going
+
+
+@pytest.mark.parametrize("caps", [NO_CAPS, Caps(agents=3), Caps(running=TenantCaps(3))])
+async def test_what_comes_up_together_is_as_one_after_the_other(cf: LedgerEngine, caps: Caps) -> None:
+    tasks, going = [await cf.submitted() for _ in range(6)], 6 if caps == NO_CAPS else 3
+    await cf.cap(caps)
+    worker, left = await cf.worker(), [task.id for task in tasks]
+    while left:
+        calls = [cf.ledger.claim(task_id, worker, f"{task_id}{n}") for task_id in left for n in range(2)]
+        claims = [claimed.claim for claimed in await asyncio.gather(*calls) if claimed is not None]
+        running = [claim.task_id for claim in claims]
+        assert len(set(running)) == len(running) == min(going, len(left))
+        assert {task_id for place, task_id in await cf.places() if place == "running"} == set(running)
+        assert {claim.task_id for claim in await cf.ledger.strays(worker, ())} == set(running)
+        ends = [cf.ledger.finish(claim, SUCCESS) for claim in claims for _ in range(2)]
+        assert set(await asyncio.gather(*ends)) == {TaskState.SUCCEEDED}
+        left = [task_id for task_id in left if task_id not in running]
+        assert set(left) <= set(await rung(cf))
+        depth = (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE]
+        assert (depth.running, depth.queued + depth.held, len(await cf.places())) == (0, len(left), len(left))
+    assert await cf.ledger.strays(worker, ()) == []
 
 
 async def test_nobody_rings_for_held_tasks_or_counts_their_age(cf: LedgerEngine) -> None:

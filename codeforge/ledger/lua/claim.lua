@@ -1,32 +1,35 @@
 -- ARGV: id, worker, claim id, the numbers of crashes of suspects that the worker can run now, as one word.
--- Answers {'claimed', row, journal (HGETALL)}, {'nothing'} or {'no_lease'}. A row is the values of CLAIMED (rows.py), which
--- begins with tenant, type, place, queued_at, started_at, wait_ms, run_ms (PLACED), state, claim, timeout_s, attempts, fence,
--- crashes and trace.
+-- Answers {'claimed', row, journal (HGETALL), earlier}, {'nothing'} or {'no_lease'}. A row is the values of CLAIMED (rows.py),
+-- which begins with tenant, type, place, queued_at, state, fence, attempts, timeout_s and trace. `earlier` is the values of
+-- EARLIER, which begins with started_at, wait_ms, run_ms, claim and crashes; for a first attempt, only as far as they are.
 local id, worker, claim = ARGV[1], ARGV[2], ARGV[3]
 local now = now_ms()
-local lease = redis.call('ZSCORE', 'cf:lease', worker)
+local lease = lease_of(worker)
 if not lease or tonumber(lease) <= now then return {'no_lease'} end
 
 local key = task_key(id)
 local row = redis.call('HMGET', key, unpack(CLAIMED))
-local worker_type, state = row[2], row[8]
-if state == 'running' and row[9] == claim then
-  return {'claimed', row, redis.call('HGETALL', 'cf:journal:' .. id)}
+local worker_type, state, fence = row[2], row[5], row[6]
+local first = fence == '0'  -- nobody had it before: it has neither a journal nor what attempts leave in its row
+local earlier = first and {} or redis.call('HMGET', key, unpack(EARLIER))
+if state == 'running' and earlier[4] == claim then
+  return {'claimed', row, redis.call('HGETALL', 'cf:journal:' .. id), earlier}
 end
-local queued_at = worker_type and redis.call('ZSCORE', 'cf:queued:' .. worker_type, id)
+local queued_at = worker_type and score_of('cf:queued:' .. worker_type, id)
 if state ~= 'queued' or not queued_at then return {'nothing'} end
 -- A suspect that would only wait in the worker stays in the queue: its time runs from the claim.
-local crashes = math.min(tonumber(row[13] or 0), ALONE)
+local crashes = math.min(tonumber(earlier[5] or 0), ALONE)
 if crashes >= SUSPECT and not string.find(ARGV[4], crashes, 1, true) then return {'nothing'} end
 if turned_back(id, row[1], now) then return {'nothing'} end
 
-local journal = row[12] == '0' and {} or redis.call('HGETALL', 'cf:journal:' .. id)  -- nobody had it before: there is none
-local changes = shift(id, row, 'running', now + tonumber(row[10]) * 1000)
-row[5], row[8], row[11], row[12] = tostring(now), 'running', tostring(row[11] + 1), tostring(row[12] + 1)
-if changes[3] == 'wait_ms' then row[6] = tostring(changes[4]) end
-redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 'started_at', now,
-  'attempts', row[11], 'fence', row[12], unpack(changes))
-redis.call('SADD', 'cf:owned:' .. worker, id)
-observe('wait', worker_type, now - tonumber(queued_at), row[14])
-event(id, 'running', '{"state":"running","attempt":' .. row[11] .. '}')
-return {'claimed', row, journal}
+local journal = first and {} or redis.call('HGETALL', 'cf:journal:' .. id)
+local placed = {row[1], worker_type, row[3], row[4], earlier[1], earlier[2], earlier[3]}
+local changes = shift(id, placed, 'running', now + tonumber(row[8]) * 1000)
+row[5], row[6], row[7], earlier[1] = 'running', text(fence + 1), text(row[7] + 1), text(now)
+if changes[3] == 'wait_ms' then earlier[2] = text(changes[4]) end
+redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 'started_at', earlier[1],
+  'attempts', row[7], 'fence', row[6], unpack(changes))
+put('S', 'cf:owned:' .. worker, id, true)
+observe('wait', worker_type, now - tonumber(queued_at), row[9])
+event(id, 'running', '{"state":"running","attempt":' .. row[7] .. '}')
+return {'claimed', row, journal, earlier}

@@ -1,5 +1,5 @@
 -- Shared by every script. Python prepends BOUNDS_MS, MAX_EVENTS, MAX_MODELS, MAX_MODEL_NAME, SUSPECT and ALONE (keys.py),
--- and CLAIMED (rows.py), and appends the script's own text.
+-- and CLAIMED and EARLIER (rows.py), and appends the script's own text.
 -- Client JSON is carried as text: cjson would turn [] into {}. It is used to escape single strings only.
 
 -- A run of a script is one instant: servers older than Redis 7.2 let TIME go on while a script runs.
@@ -12,18 +12,33 @@ local function now_ms()
   return instant
 end
 
+-- A whole number as text. Lua's own way takes as long as a command, and a run has few that differ.
+local texts = {}
+local function text(n)
+  local known = texts[n]
+  if not known then
+    known = string.format('%.0f', n)
+    texts[n] = known
+  end
+  return known
+end
+
 local function task_key(id) return 'cf:task:' .. id end
 
 local function event(id, kind, data)
   redis.call('XADD', 'cf:events:' .. id, 'MAXLEN', '~', MAX_EVENTS, '*', 'kind', kind, 'data', data)
 end
 
--- Counters in hashes. A run that takes several calls adds up what they count and writes it at its end; whatever reads
--- counters before that has them written first.
-local sums
+-- Counters and members of sets. A run that takes several calls gathers what they change and writes it at its end, one
+-- command a counter and one or two a set; whatever reads them before that has them written first.
+local sums, moved
 
+-- `field` is '' where the key itself is the counter.
 local function add(key, field, n)
-  if not sums then return redis.call('HINCRBY', key, field, n) end
+  if not sums then
+    if field == '' then return redis.call('INCRBY', key, n) end
+    return redis.call('HINCRBY', key, field, n)
+  end
   sums[key] = sums[key] or {}
   sums[key][field] = (sums[key][field] or 0) + n
 end
@@ -35,15 +50,56 @@ local function tally(key, field, n)
   if add(key, field, n) == 0 then redis.call('HDEL', key, field) end
 end
 
-local function write_sums()
+-- Puts a member into a sorted set (`kind` Z) with a score, or into a set (S); takes it out where `score` is nil.
+local function put(kind, key, member, score)
+  if moved then
+    local set = moved[key]
+    if not set then
+      set = {kind = kind, members = {}}
+      moved[key] = set
+    end
+    set.members[member] = score or false
+  elseif not score then
+    redis.call(kind .. 'REM', key, member)
+  elseif kind == 'Z' then
+    redis.call('ZADD', key, score, member)
+  else
+    redis.call('SADD', key, member)
+  end
+end
+
+-- The score of a member of a sorted set; nil or false when it is not there.
+local function score_of(key, member)
+  local set = moved and moved[key]
+  local score = set and set.members[member]
+  if score ~= nil then return score end
+  return redis.call('ZSCORE', key, member)
+end
+
+local function write_members(key, set)
+  local new, gone = {}, {}
+  for member, score in pairs(set.members) do
+    if not score then
+      gone[#gone + 1] = member
+    else
+      if set.kind == 'Z' then new[#new + 1] = score end
+      new[#new + 1] = member
+    end
+  end
+  if #gone > 0 then redis.call(set.kind .. 'REM', key, unpack(gone)) end
+  if #new > 0 then redis.call(set.kind .. 'ADD', key, unpack(new)) end
+end
+
+local function write_gathered()
   if not sums then return end
-  local written = sums
-  sums = nil
-  for key, fields in pairs(written) do
-    local write = key == 'cf:stats' and add or tally
+  local counted, changed = sums, moved
+  sums, moved = nil, nil
+  for key, fields in pairs(counted) do
+    local write = (key == 'cf:stats' or key == 'cf:outbox:bytes') and add or tally
     for field, n in pairs(fields) do write(key, field, n) end
   end
-  sums = {}
+  for key, set in pairs(changed) do write_members(key, set) end
+  sums, moved = {}, {}
 end
 
 -- What a model is counted as. Clients may name models, so only so many are told apart, and only such as are known:
@@ -64,7 +120,7 @@ local function observe(name, worker_type, ms, trace)
     if ms <= BOUNDS_MS[i] then bucket = i break end
   end
   local prefix = 'hist:' .. name .. ':' .. worker_type .. ':'
-  count(prefix .. bucket)
+  count(prefix .. text(bucket))
   count(prefix .. 'sum', math.floor(ms))
   if trace and string.find(trace, '[13579bdf]$') then
     local example = string.format('%s:%.0f:%.0f', string.sub(trace, 4, 35), ms, now_ms())
@@ -92,7 +148,14 @@ local function tell(worker, id, fence)
 end
 
 local function disown(id, worker)
-  if worker and worker ~= '' then redis.call('SREM', 'cf:owned:' .. worker, id) end
+  if worker and worker ~= '' then put('S', 'cf:owned:' .. worker, id) end
+end
+
+-- When a worker's lease ends, in ms; false without one. A run asks once: no script that asks renews leases.
+local leases = {}
+local function lease_of(worker)
+  if leases[worker] == nil then leases[worker] = redis.call('ZSCORE', 'cf:lease', worker) end
+  return leases[worker]
 end
 
 -- A worker may write a task while it runs under exactly this fence and claim.
@@ -105,7 +168,7 @@ end
 -- task's row, which the caller sets to `bytes`, is what it adds to that size, and is there only while an entry of its last
 -- outcome waits. `before` is what was there.
 local function await_projection(id, partitions, fence, bytes, before)
-  redis.call('INCRBY', 'cf:outbox:bytes', bytes - (before or 0))
+  add('cf:outbox:bytes', '', bytes - (before or 0))
   redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*', 'id', id, 'fence', fence, 'bytes', bytes)
 end
 

@@ -2,24 +2,33 @@
 
 -- What `terminate` must know of a task's row, and what finish.lua decides by.
 local ENDING = {'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms',  -- PLACED
-  'worker', 'attempts', 'input_tokens', 'output_tokens', 'usd', 'error_code', 'error_message', 'trace', 'fence', 'outbox_bytes',
-  'state', 'claim', 'max_attempts', 'cancel'}
+  'worker', 'attempts', 'input_tokens', 'output_tokens', 'usd', 'trace', 'fence', 'outbox_bytes', 'state', 'claim'}
+
+local function reason_of(key)
+  local error = redis.call('HMGET', key, 'error_code', 'error_message')
+  if not error[1] or error[1] == '' then return 'null' end
+  return '{"code":' .. cjson.encode(error[1]) .. ',"message":' .. cjson.encode(error[2] or '') .. '}'
+end
 
 -- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.
 -- `ended_by`, `result`, which means that it succeeded, and `row`, its ENDING, are given by those that have them.
 local function terminate(id, state, now, partitions, ended_by, result, row)
   local key = task_key(id)
   row = row or redis.call('HMGET', key, unpack(ENDING))
-  local worker_type, worker, run_ms = row[2], row[8], row[7]
+  local worker_type, worker, run_ms, fence = row[2], row[8], row[7], row[14]
   local bytes = redis.call('HSTRLEN', key, 'input') + (result and #result or redis.call('HSTRLEN', key, 'result'))
   local fields = shift(id, row, '')
   if fields[3] == 'run_ms' then run_ms = fields[4] end
-  local function set(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
-  if ended_by then set('ended_by', ended_by) end
+  local n = #fields
+  if ended_by then
+    fields[n + 1], fields[n + 2] = 'ended_by', ended_by
+    n = n + 2
+  end
   if result then
-    set('result', result)
-    set('error_code', '')
-    set('error_message', '')
+    fields[n + 1], fields[n + 2] = 'result', result
+    if fence ~= '1' then  -- an earlier attempt's
+      fields[n + 3], fields[n + 4], fields[n + 5], fields[n + 6] = 'error_code', '', 'error_message', ''
+    end
   end
   disown(id, worker)
   redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '', 'outbox_bytes', bytes,
@@ -27,16 +36,13 @@ local function terminate(id, state, now, partitions, ended_by, result, row)
   if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
   count('finished:' .. worker_type .. ':' .. state)
   -- A task that has a worker runs; one that is cancelled while it waits has no duration.
-  if worker and worker ~= '' then observe('duration', worker_type, now - tonumber(row[5]), row[15]) end
-  local reason = 'null'
-  if state ~= 'succeeded' and row[13] and row[13] ~= '' then
-    reason = '{"code":' .. cjson.encode(row[13]) .. ',"message":' .. cjson.encode(row[14] or '') .. '}'
-  end
+  if worker and worker ~= '' then observe('duration', worker_type, now - tonumber(row[5]), row[13]) end
   event(id, state, string.format(
     '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"wait_s":%s,"run_s":%s,' ..
     '"sandbox_peak_bytes":null,"error":%s}',
-    state, row[9], row[10], row[11], row[12], (row[6] or 0) / 1000, (run_ms or 0) / 1000, reason))
-  await_projection(id, partitions, row[16], bytes, row[17])
+    state, row[9], row[10], row[11], row[12], (row[6] or 0) / 1000, (run_ms or 0) / 1000,
+    state == 'succeeded' and 'null' or reason_of(key)))
+  await_projection(id, partitions, fence, bytes, row[15])
   release(row[1], now)
 end
 

@@ -36,13 +36,14 @@ local function shift(id, row, to, score)
   local tenant, worker_type, from = row[1], row[2], row[3]
   local fields = {'place', to}
   if not from then  -- accepted before places were kept
-    for _, place in ipairs({'queued', 'delayed', 'running'}) do redis.call('ZREM', place_key(place, worker_type), id) end
+    for _, place in ipairs({'queued', 'delayed', 'running'}) do put('Z', place_key(place, worker_type), id) end
   elseif from ~= '' then
     local set = place_key(from, worker_type, tenant)
-    redis.call('ZREM', set, id)
+    put('Z', set, id)
     tally_place(from, worker_type, tenant, -1)
-    if from == 'held' and redis.call('EXISTS', set) == 0 then
-      redis.call('SREM', 'cf:gates', worker_type .. ':' .. tenant)
+    if from == 'held' then
+      write_gathered()
+      if redis.call('EXISTS', set) == 0 then redis.call('SREM', 'cf:gates', worker_type .. ':' .. tenant) end
     end
   end
   if from == 'running' then
@@ -51,7 +52,7 @@ local function shift(id, row, to, score)
     fields[3], fields[4] = 'wait_ms', tonumber(row[6] or 0) + now_ms() - tonumber(row[4])
   end
   if to ~= '' then
-    redis.call('ZADD', place_key(to, worker_type, tenant), score, id)
+    put('Z', place_key(to, worker_type, tenant), id, score)
     tally_place(to, worker_type, tenant, 1)
     if to == 'held' then redis.call('SADD', 'cf:gates', worker_type .. ':' .. tenant) end
   end
@@ -64,6 +65,7 @@ local function move(id, to, score)
 end
 
 local function agents()
+  write_gathered()
   local n = 0
   for _, worker_type in ipairs(TYPES) do n = n + redis.call('ZCARD', 'cf:running:' .. worker_type) end
   return n
@@ -76,7 +78,7 @@ local function running_cap(tenant) return TENANT_RUNNING[tenant] or TENANT_MAX_R
 local function tenant_room(tenant, worker_type)
   local cap = running_cap(tenant)
   if cap == 0 then return MOST end
-  write_sums()
+  write_gathered()
   local used = redis.call('HMGET', 'cf:tenant:' .. tenant, 'running', 'ready:' .. worker_type)
   return cap - tonumber(used[1] or 0) - tonumber(used[2] or 0)
 end
@@ -122,6 +124,7 @@ end
 -- Lets the next tasks of a gate through: the oldest of the highest priority. Answers how many went.
 local function open(gate, room, now)
   if room <= 0 then return 0 end
+  write_gathered()
   local ids = redis.call('ZRANGE', gate, 0, math.min(room, MOST) - 1)
   for _, id in ipairs(ids) do
     if redis.call('EXISTS', task_key(id)) == 1 then admit(id, now) else redis.call('ZREM', gate, id) end
@@ -152,7 +155,7 @@ end
 -- A claim over a cap: the task waits at the gate where it was in turn before. Answers whether it does.
 local function turned_back(id, tenant, now)
   local cap, to = running_cap(tenant), nil
-  if cap > 0 then write_sums() end
+  if cap > 0 then write_gathered() end
   if cap > 0 and tonumber(redis.call('HGET', 'cf:tenant:' .. tenant, 'running') or 0) >= cap then
     to = 'held'
   elseif MAX_AGENTS > 0 and agents() >= MAX_AGENTS then
@@ -178,6 +181,6 @@ end
 -- Whether the tenant may not have so many waiting tasks more.
 local function queue_full(tenant, more)
   local cap = TENANT_QUEUED[tenant] or TENANT_MAX_QUEUED
-  if cap > 0 then write_sums() end
+  if cap > 0 then write_gathered() end
   return cap > 0 and tonumber(redis.call('HGET', 'cf:tenant:' .. tenant, 'waiting') or 0) + more > cap
 end
