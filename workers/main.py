@@ -7,7 +7,7 @@ from codeforge.broker.app import App, make_app, use_logging
 from codeforge.broker.runtime import TaskRuntime
 from codeforge.broker.tasks import register
 from codeforge.errors import SettingsError
-from codeforge.execution.memory import collect_seldom
+from codeforge.garbage import collect_seldom
 from codeforge.logs import configure_logs
 from codeforge.settings import Settings, load_settings
 from codeforge.tracing import configure_tracing

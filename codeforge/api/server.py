@@ -1,7 +1,6 @@
 """The API as a process."""
 
 import asyncio
-import gc
 import signal
 from types import FrameType
 
@@ -9,6 +8,7 @@ import uvicorn
 import uvloop
 
 from codeforge.api.app import create_app
+from codeforge.garbage import collect_seldom
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.settings import Settings, require_port
@@ -48,9 +48,7 @@ async def _serve(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,  # nothing here asks for the client's address or scheme
     )
-    # A full collection walks all that the imports left, for tens of milliseconds in which no request is served.
-    gc.collect()
-    gc.freeze()
+    collect_seldom()  # a full look takes tens of milliseconds in which no request is served
     await _Server(config).serve()
 
 

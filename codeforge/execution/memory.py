@@ -1,17 +1,10 @@
-"""How much memory this process holds, and may hold, and how often it looks for garbage."""
+"""How much memory this process holds, and may hold."""
 
-import gc
 import os
 import resource
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
-
-GARBAGE_EVERY = 20_000
-"""Objects made and still held between two looks for garbage in cycles. Python's own number is 700."""
-
-OLDER_EVERY = 5
-"""Every so many looks go on to what survived one, and so many of those to all: garbage waits for 500,000 objects."""
 
 
 def resident_bytes() -> int | None:
@@ -33,12 +26,3 @@ def limit_growth(more: int) -> None:
         return
     most = pages * os.sysconf("SC_PAGE_SIZE") + more
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-
-
-def collect_seldom() -> None:
-    """To be called once all is imported. Looking for garbage took 18 % of the processor time of a worker with many
-    small tasks: hundreds of attempts are young at the same time, and each full look goes through all that the imports
-    left, which is never freed and is left out from now on."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_EVERY, OLDER_EVERY, OLDER_EVERY)

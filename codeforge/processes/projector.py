@@ -1,9 +1,9 @@
 """The projector as a process."""
 
 import asyncio
-import gc
 
 from codeforge.background import Background
+from codeforge.garbage import collect_seldom
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
 from codeforge.projector_loop import ProjectorLoop
@@ -21,9 +21,7 @@ def serve(settings: Settings) -> None:
     async def main() -> None:
         background = Background("projector", settings.health_file)
         async with projector_parts(settings) as parts:
-            # What the imports left is never freed: without this, the collector looks at all of it every few batches.
-            gc.collect()
-            gc.freeze()
+            collect_seldom()
             loop = ProjectorLoop(parts.outbox, parts.projector, parts.ledger, parts.graph, parts.vectors, background)
             await background.run(loop.turn)
             await loop.release()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from codeforge.execution.memory import GARBAGE_EVERY, collect_seldom
+from codeforge.garbage import GARBAGE_EVERY, collect_seldom
 
 
 class Knot:
