@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, field_serializer
 
-from codeforge.errors import InvalidInput
+from codeforge.errors import InvalidInput, RowRejected
 from codeforge.stores.ports import Embedder, Hit, VectorStore
 from codeforge.worker_types import WorkerType
 
@@ -49,15 +49,18 @@ class Search:
     ) -> list[SearchItem]:
         """At most `limit` hits of the tenant's own, best first; `type` and `kind` narrow them.
 
-        Raises InvalidInput for a `q` that is empty or over MAX_QUERY_CHARS, or a `limit` outside 1 to MAX_LIMIT;
-        EmbeddingsUnavailable and VectorsUnavailable.
+        Raises InvalidInput for a `q` that is empty, over MAX_QUERY_CHARS or refused by the embeddings service, or a
+        `limit` outside 1 to MAX_LIMIT; EmbeddingsUnavailable and VectorsUnavailable.
         """
         text = q.strip()
         if not 1 <= len(text) <= MAX_QUERY_CHARS:
             raise InvalidInput(f"expected 1 to {MAX_QUERY_CHARS} characters", field="q")
         if not 1 <= limit <= MAX_LIMIT:
             raise InvalidInput(f"expected 1 to {MAX_LIMIT}", field="limit")
-        (vector,) = await self._embedder.embed([text])
+        try:
+            (vector,) = await self._embedder.embed([text])
+        except RowRejected as error:
+            raise InvalidInput("the embeddings service does not take it", field="q") from error
         size = limit
         while True:
             hits = await self._vectors.search(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from codeforge.errors import InvalidInput
+from codeforge.errors import InvalidInput, RowRejected
 from codeforge.search import Search
 from codeforge.stores.ports import Hit, PageVersion, Point
 from codeforge.worker_types import WorkerType
@@ -108,6 +108,16 @@ def test_a_query_that_is_empty_or_too_long_names_its_field(q: str) -> None:
         asyncio.run(Search(Vectors(), Embedder()).query("acme", q))
 
     assert refusal.value.field == "q"
+
+
+def test_a_query_that_the_embeddings_refuse_names_its_field() -> None:
+    class Refusing(Embedder):
+        async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+            raise RowRejected("no")
+
+    with pytest.raises(InvalidInput) as raised:
+        asyncio.run(Search(Vectors(), Refusing()).query("acme", "word"))
+    assert raised.value.field == "q"
 
 
 @pytest.mark.parametrize("limit", [0, -1, 101])

@@ -5,6 +5,7 @@ import asyncio
 import math
 import random
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Annotated
 
 import httpx
@@ -29,6 +30,14 @@ class _Embedding(BaseModel):
 
 class _Answer(BaseModel):
     data: list[_Embedding]
+
+
+class _TextFault(Exception):
+    """The service failed a batch in a way that may be due to one of its texts."""
+
+    def __init__(self, what: str, *, retryable: bool = True) -> None:
+        super().__init__(what)
+        self.retryable = retryable
 
 
 class HttpEmbedder:
@@ -62,25 +71,34 @@ class HttpEmbedder:
         return self._dim
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """See `Embedder.embed`. Raises RowRejected when the service refuses a text for what it is."""
+        """See `Embedder.embed`. Raises RowRejected when the service refuses a text for what it is, or fails it each
+        time and no other."""
         vectors: list[list[float]] = []
         for start in range(0, len(texts), MAX_BATCH):
-            batch = list(texts[start : start + MAX_BATCH])
-            response = await self._answer(batch)
-            if response.status_code in TEXT_FAULTS:
-                raise await self._refused(response)
-            vectors += self._vectors(response, len(batch))
+            try:
+                vectors += await self._embedded(list(texts[start : start + MAX_BATCH]), ATTEMPTS)
+            except _TextFault as fault:
+                raise await self._judged(fault) from fault
         return vectors
 
     async def close(self) -> None:
         """See `Embedder.close`."""
         await self._client.aclose()
 
-    async def _answer(self, batch: list[str]) -> httpx.Response:
-        """A success or a fault of the texts. Raises EmbeddingsUnavailable for anything else, after the last try."""
+    async def _embedded(self, batch: list[str], attempts: int) -> list[list[float]]:
+        """Raises _TextFault where the texts may be why there are none."""
+        response = await self._answer(batch, attempts)
+        if response.is_success:
+            return self._vectors(response, len(batch))
+        raise _TextFault(f"answered {response.status_code}", retryable=response.status_code not in TEXT_FAULTS)
+
+    async def _answer(self, batch: list[str], attempts: int) -> httpx.Response:
+        """A success, or what may be a fault of the texts. Raises EmbeddingsUnavailable for anything else, after the
+        last try."""
         cause: Exception | None = None
-        for attempt in range(ATTEMPTS):
+        for attempt in range(attempts):
             wait_s = random.uniform(0.5, 1.0) * self._backoff_s * 2**attempt  # noqa: S311  # jitter, no secret
+            last = attempt + 1 == attempts
             try:
                 response = await self._post(batch)
             except (httpx.HTTPError, TimeoutError) as error:
@@ -88,33 +106,38 @@ class HttpEmbedder:
             else:
                 if response.is_success or response.status_code in TEXT_FAULTS:
                     return response
+                if last and response.status_code == HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return response
                 if response.status_code not in RETRIED:
                     raise _unavailable(f"answered {response.status_code}", retryable=False)
                 failure, cause = f"answered {response.status_code}", None
                 asked_s = retry_after_s(response.headers.get("Retry-After"))
                 wait_s = wait_s if asked_s is None else asked_s + wait_s
-            if attempt + 1 < ATTEMPTS:
+            if not last:
                 await asyncio.sleep(min(wait_s, MAX_WAIT_S))
-        raise _unavailable(f"{failure} ({ATTEMPTS} tries)") from cause
+        raise _unavailable(f"{failure} ({attempts} tries)") from cause
 
     async def _post(self, batch: list[str]) -> httpx.Response:
         body = {"model": self._model, "input": batch, "encoding_format": "float"}
         async with asyncio.timeout(self._timeout_s):
             return await self._client.post(self._url, json=body)
 
-    async def _refused(self, response: httpx.Response) -> RowRejected | EmbeddingsUnavailable:
-        """Whose fault a refusal is: a service that refuses any text is set up wrongly, and no text is to blame."""
-        probe = await self._answer([PROBE])
-        if probe.is_success:
-            return RowRejected(f"the embeddings service refused a text with status {response.status_code}")
-        return _unavailable(f"refuses every text with status {probe.status_code}", retryable=False)
+    async def _judged(self, fault: "_TextFault") -> RowRejected | EmbeddingsUnavailable:
+        """Whose fault it is: a service that fails any text is ill or set up wrongly, and no text is to blame."""
+        try:
+            await self._embedded([PROBE], 1)
+        except _TextFault as of_any:
+            return _unavailable(f"{of_any}, to any text", retryable=of_any.retryable)
+        except EmbeddingsUnavailable as error:
+            return error
+        return RowRejected(f"the embeddings service {fault} to a text")
 
     def _vectors(self, response: httpx.Response, count: int) -> list[list[float]]:
         """Unit vectors in the order of the texts."""
         try:
             data = sorted(_Answer.model_validate_json(response.content).data, key=lambda item: item.index)
         except ValidationError as error:
-            raise _unavailable("answered something else than embeddings") from error
+            raise _TextFault("answered something else than embeddings") from error
         if [item.index for item in data] != list(range(count)):
             raise _unavailable(f"answered {len(data)} embeddings to {count} texts")
         for item in data:
@@ -131,5 +154,5 @@ def _unavailable(reason: str, *, retryable: bool = True) -> EmbeddingsUnavailabl
 def _unit(vector: list[float]) -> list[float]:
     length = math.sqrt(sum(number * number for number in vector))
     if not length or not math.isfinite(length):
-        raise _unavailable("answered a vector without a direction")
+        raise _TextFault("answered a vector without a direction")
     return [number / length for number in vector]

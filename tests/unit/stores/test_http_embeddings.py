@@ -121,10 +121,30 @@ def test_a_text_that_the_service_refuses_is_rejected() -> None:
     assert isinstance(raised, RowRejected)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(500),  # llama.cpp: an input that is too long; Ollama: a vector that is not a number
+        Answer(200, {"data": [{"index": place, "embedding": [0.0] * DIM} for place in range(2)]}),
+        Answer(200, {"data": [{"index": place, "embedding": [None] * DIM} for place in range(2)]}),
+    ],
+)
+def test_a_text_that_the_service_fails_each_time_is_rejected(answer: Answer) -> None:
+    raised, _ = failure(lambda asked: answer if "bad" in asked.body["input"] else embeddings(asked), ["good", "bad"])
+    assert isinstance(raised, RowRejected)
+
+
 def test_a_service_that_refuses_every_text_is_no_texts_fault() -> None:
     raised, _ = failure(lambda _: error(400))
     assert isinstance(raised, EmbeddingsUnavailable)
     assert not raised.retryable
+
+
+def test_a_service_that_fails_every_text_is_no_texts_fault() -> None:
+    raised, requests = failure(lambda _: error(500))
+    assert isinstance(raised, EmbeddingsUnavailable)
+    assert raised.retryable
+    assert requests == ATTEMPTS + 1
 
 
 def test_another_dimension_names_the_setting() -> None:
