@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from codeforge.errors import CodeForgeError
+from codeforge.cli.places import looked_at
+from codeforge.errors import CodeForgeError, SettingsError
 from codeforge.ledger.diagnosis import RedisReport, examine_redis
 from codeforge.settings import Settings, is_loopback, load_settings, misspelt_names
 from codeforge.stores.diagnosis import graph_server
@@ -56,10 +57,14 @@ async def _run(part: str, check: Check, settings: Settings, deadline_s: float) -
     try:
         async with asyncio.timeout(deadline_s):
             return await check(settings)
-    except TimeoutError:
-        return [Finding(Level.ERROR, part, f"no answer within {deadline_s:.0f} s")]
-    except CodeForgeError as error:
+    except SettingsError as error:  # names its setting
         return [Finding(Level.ERROR, part, error.message)]
+    except TimeoutError:
+        failure = f"no answer within {deadline_s:.0f} s"
+    except CodeForgeError as error:
+        failure = error.message
+    place = looked_at(part, settings)
+    return [Finding(Level.ERROR, part, f"{failure}: {place}" if place else failure)]
 
 
 async def check_redis(settings: Settings) -> list[Finding]:

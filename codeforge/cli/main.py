@@ -45,7 +45,8 @@ def main() -> None:
 def doctor() -> None:
     """Check every engine and key that the settings name.
 
-    Prints one line each (ok, warning or error) and exits with 1 when there is an error.
+    Prints one line each (ok, warning or error) and exits with 1 when there is an error. Of a running `codeforge up` it
+    knows nothing: give it the addresses in its --ready-file as CODEFORGE_REDIS_URL and so on.
     """
     from codeforge.cli.doctor import examine
 

@@ -67,6 +67,17 @@ class DataDir:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Names the file that cannot be used, one of another user's, say. Raises StackError in place of its OSError."""
+        try:
+            yield
+        except OSError as error:
+            if error.filename is None:
+                raise
+            path = error.filename2 or error.filename
+            raise StackError(f"{path} cannot be used: {error.strerror}", code="data_dir_unusable") from error
+
     def password(self, name: str) -> SecretStr:
         """The generated password called `name`: made at first use and kept in a file that only the user can read."""
         path = self.root / "secrets" / name

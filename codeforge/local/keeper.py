@@ -58,7 +58,7 @@ class Keeper:
         try:
             child = await Child.start(self.part.spec, self._environment, self._data_dir.log(self.part.name))
         except OSError as error:
-            raise self._failure(f"cannot be started: {error.strerror}") from error
+            raise self._failure(f"cannot be started: {error.strerror}: {error.filename}") from error
         self.child = child
         self._started()
         return child

@@ -49,7 +49,7 @@ def run_stack(options: UpOptions, say: Say) -> None:
     engines = embedded_engines(options)
     data_dir = DataDir(options.data_dir.expanduser().absolute())
     data_dir.prepare()
-    with data_dir.locked():
+    with data_dir.locked(), data_dir.named():
         for name in kill_leftovers(data_dir.children):
             say(f"{name} of an earlier run, which had crashed, was still running: killed")
         ports = settle_ports(_wanted_ports(options, settings, engines), {"api": settings.api_host})

@@ -44,7 +44,7 @@ def test_a_failure_a_hang_and_a_good_part_are_one_line_each() -> None:
         (Level.ERROR, "vectors"),
         (Level.OK, "graph"),
     ]
-    assert findings[0].text == "the server refuses the user or the password"
+    assert findings[0].text.startswith("the server refuses the user or the password: ")
     assert "no answer within" in findings[1].text
 
 
@@ -74,6 +74,41 @@ def test_redis_must_evict_nothing_and_says_what_a_crash_loses(
     findings = run({"redis": check_redis})
     assert [finding.level for finding in findings] == levels
     assert says in findings[-1].text
+
+
+async def unreachable(settings: Settings) -> list[Finding]:
+    raise LedgerUnavailable("the server cannot be reached")
+
+
+@pytest.mark.parametrize(
+    ("part", "settings", "place", "named"),
+    [
+        ("redis", {}, "127.0.0.1:6379", "REDIS_HOST"),
+        ("redis", {"redis_url": "redis://me:hidden@redis-1:6400/0"}, "redis-1:6400", "REDIS_URL"),
+        (
+            "redis",
+            {"redis_url": "sentinel://:hidden@one;two:26380/0?sentinel_password=hidden%40"},
+            "one:26379, two:26380",
+            "REDIS_URL",
+        ),
+        ("redis", {"redis_url": "unix:///run/redis.sock"}, "/run/redis.sock", "REDIS_URL"),
+        ("graph", {"neo4j_uri": "neo4j://graph:7688", "neo4j_password": "hidden"}, "graph:7688", "NEO4J_PASSWORD"),
+        ("vectors", {"qdrant_url": "https://me:hidden@[::1]:1"}, "[::1]:1", "QDRANT_URL"),
+        (
+            "embeddings",
+            {"embeddings_base_url": "https://e.example/v1", "embeddings_model": "m"},
+            "e.example",
+            "EMBEDDINGS_BASE_URL",
+        ),
+    ],
+)
+def test_a_failure_says_where_it_looked_and_which_settings_say_so(
+    part: str, settings: dict[str, str], place: str, named: str
+) -> None:
+    (finding,) = run({part: unreachable}, **settings)
+    assert f"the server cannot be reached: {place}, by " in finding.text
+    assert named in finding.text
+    assert "hidden" not in finding.text
 
 
 def test_a_missing_model_is_a_warning_that_names_the_settings() -> None:

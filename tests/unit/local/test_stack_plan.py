@@ -171,10 +171,24 @@ def test_a_wrong_set_stops_before_anything_starts(tmp_path: Path, setting: str, 
     assert not (tmp_path / "data").exists()
 
 
+FREE_PORTS = [word for port in PORT_OPTIONS.values() for word in (port.option, "0")]
+
+
+@pytest.mark.parametrize(
+    "used", ["secrets/redis", "run/children.json", "graph/config/server-users.jsonl", "logs/redis.log.3"]
+)
+def test_a_file_of_the_data_directory_that_cannot_be_used_is_named(tmp_path: Path, used: str) -> None:
+    data_dir = made_data_dir(tmp_path)
+    (data_dir.root / "logs" / "redis.log.2").touch()
+    (data_dir.root / used / "in the way").mkdir(parents=True)
+    result = CliRunner().invoke(main, ["up", "--data-dir", str(data_dir.root), *FREE_PORTS])
+    assert result.exit_code == 1
+    last = result.output.strip().splitlines()[-1]
+    assert last.startswith(f"codeforge: {data_dir.root / used} cannot be used: ")
+
+
 def test_a_ready_file_in_no_directory_is_refused(tmp_path: Path) -> None:
-    command = ["up", "--data-dir", str(tmp_path / "data"), "--ready-file", str(tmp_path / "none" / "ready.json")]
-    for port in PORT_OPTIONS.values():
-        command += [port.option, "0"]
-    result = CliRunner().invoke(main, command)
+    ready_file = ["--ready-file", str(tmp_path / "none" / "ready.json")]
+    result = CliRunner().invoke(main, ["up", "--data-dir", str(tmp_path / "data"), *ready_file, *FREE_PORTS])
     assert result.exit_code == 2
     assert "--ready-file" in result.output
