@@ -1,5 +1,6 @@
 """What a worker tells monitors, and what it costs while there are none."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,6 +47,25 @@ def test_without_a_monitor_one_event_of_a_group_is_sent(app: Celery, dispatcher:
     tell(dispatcher, "unheard")
     tell(dispatcher, "unheard-again")
     assert published(app) == before + 2
+
+
+def test_events_that_could_not_be_sent_follow_with_the_times_of_what_they_tell(
+    app: Celery, dispatcher: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise ConnectionError("no broker")
+
+    with Events(app, wake=lambda: dispatcher.send("worker-heartbeat")) as monitor:
+        tell(dispatcher, "heard")
+        with monkeypatch.context() as patch:
+            patch.setattr(dispatcher.producer, "publish", fails)
+            tell(dispatcher, "kept")
+        told_by = time.time()
+        dispatcher.flush()
+        monitor.wait(f"kept{TOLD - 1}", "task-received")
+        event = monitor.received("kept0")
+    assert event["timestamp"] <= told_by
+    assert event["hostname"] == dispatcher.hostname
 
 
 def test_a_monitor_hears_every_event_from_its_subscription_on(app: Celery, dispatcher: Any) -> None:
