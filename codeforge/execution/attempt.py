@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -61,7 +61,8 @@ class AttemptRunner:
                 span.fail(error.code)
                 return None
             tell_outcome(span, outcome)
-            state = await _to_its_end(self._hand_in(claimed, outcome, crashed=control.reason is StopReason.OVERGROWN))
+            crashed = control.reason is StopReason.OVERGROWN
+            state = await _to_its_end(lambda: self._hand_in(claimed, outcome, crashed=crashed))
             if outcome is None and control.reason is None:
                 raise asyncio.CancelledError
             return state
@@ -113,14 +114,12 @@ class AttemptRunner:
             return None
 
 
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Once there is an outcome, a late cancellation must not lose it: it is not passed on to `work`, which has a time
-    limit of its own."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
+async def _to_its_end(write: Callable[[], Awaitable[T]]) -> T:
+    """Once there is an outcome, a late cancellation must not lose it: `write`, which has a time limit of its own,
+    begins again, for every write of the ledger may be repeated."""
+    while True:
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()
+            return await write()
 
 
 def _input_of(task: Task) -> TaskInput:

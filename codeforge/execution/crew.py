@@ -7,7 +7,7 @@ from codeforge.agent import Agent
 from codeforge.execution.attempt import AttemptRunner
 from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.suspects import read_order
-from codeforge.execution.watchdog import attempt_of_context
+from codeforge.execution.watchdog import begin_attempt
 from codeforge.ledger.keys import ALONE
 from codeforge.ledger.lease import Lease
 from codeforge.ledger.port import Ledger
@@ -68,7 +68,7 @@ class Crew:
         attempt.add_done_callback(self._attempts.discard)
 
     async def _attempt(self, task_id: str, worker: str, claim_id: str, control: AttemptControl) -> None:
-        attempt_of_context.set(task_id)
+        begin_attempt(task_id)
         try:
             claimed = await self._ledger.claim(task_id, worker, claim_id)
             if claimed is not None:

@@ -17,7 +17,7 @@ from codeforge.execution.control import AttemptControl, StopReason
 from codeforge.execution.memory import resident_bytes
 from codeforge.execution.strays import StrayWatch
 from codeforge.execution.suspects import SuspectRunner
-from codeforge.execution.watchdog import LoopWatchdog, attempt_of_context, rescue
+from codeforge.execution.watchdog import LoopWatchdog, begin_attempt, rescue
 from codeforge.ledger.heartbeat import LeaseKeeper
 from codeforge.ledger.keys import SUSPECT
 from codeforge.ledger.lease import Lease
@@ -83,7 +83,7 @@ class WorkerRuntime:
         self._claims: dict[str, Claim] = {}
         self._running: dict[str, AttemptControl] = {}
         self._heard_early: deque[str] = deque(maxlen=MAX_HEARD_EARLY)
-        self._attempts: set[asyncio.Task[TaskState | None]] = set()
+        self._attempts: set[asyncio.Future[None]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._keeper: LeaseKeeper | None = None
         self._stopping = False
@@ -116,7 +116,8 @@ class WorkerRuntime:
         log.info("worker_started", worker=self.worker_id, types=[kind.value for kind in self._agents], slots=slots)
 
     async def run(self, task_id: str) -> TaskState | None:
-        """Looks at the task: claims and runs it if it is there to be run. Answers its state then, if that is known."""
+        """Looks at the task: claims and runs it if it is there to be run. Answers its state then, if that is known.
+        The calling asyncio task is the attempt's, and is of no further use."""
         if self._stopping or not self._lease.holds:
             return None  # not claimed: the reaper rings again for it
         try:
@@ -127,22 +128,23 @@ class WorkerRuntime:
         if claimed is None:
             return await self._state(task_id)
         control = AttemptControl(self._lease)
-        attempt_of_context.set(task_id)
-        attempt = asyncio.ensure_future(self._attempt(claimed, control))
+        begin_attempt(task_id)
+        over = asyncio.get_running_loop().create_future()
         self._running[task_id] = control
         self._claims[task_id] = claimed.claim
-        self._attempts.add(attempt)
+        self._attempts.add(over)
         if self._stopping:
             control.stop(self._drain_reason)
         if claimed.claim.attempt in self._heard_early:
             control.stop(StopReason.CANCELLED)
         try:
-            return await attempt
+            return await self._attempt(claimed, control)
         except LedgerUnavailable:
             log.error("outcome_not_handed_in", task_id=task_id)
             return None
         finally:
-            self._attempts.discard(attempt)
+            self._attempts.discard(over)
+            over.set_result(None)
             if self._running.get(task_id) is control:
                 del self._running[task_id]
                 del self._claims[task_id]

@@ -36,7 +36,7 @@ def attempt_span(claimed: ClaimedTask) -> Iterator[Span]:
         "codeforge.task.fence": task.fence,
         "codeforge.worker": claimed.claim.worker,
     }
-    bind_contextvars(**own)  # an attempt has an asyncio task of its own, with whose context this ends
+    bind_contextvars(**own)  # the asyncio task is the attempt's, with whose context this ends
     with tracing.span(f"invoke_agent {task.type}", attributes=agent, parent=task.trace) as span:
         yield span
 

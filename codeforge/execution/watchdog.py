@@ -26,6 +26,16 @@ EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 attempt_of_context: contextvars.ContextVar[str | None] = contextvars.ContextVar("attempt", default=None)
 """The task id of the attempt that code runs for."""
 
+_tags: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
+"""Which attempt asyncio tasks work for."""
+
+
+def begin_attempt(task_id: str) -> None:
+    """The calling asyncio task works for this attempt from now on, as the tasks do that it makes."""
+    attempt_of_context.set(task_id)
+    if (task := asyncio.current_task()) is not None:
+        _tags[task] = task_id
+
 
 async def rescue(ledger: Ledger, claims: Collection[Claim], blocker: str | None) -> None:
     """Hands back every task but the one that blocks the loop, which runs alone from now on. Without a blocker nobody
@@ -39,10 +49,9 @@ async def rescue(ledger: Ledger, claims: Collection[Claim], blocker: str | None)
 
 
 class AttemptTags:
-    """Which attempt each asyncio task of a loop works for; children inherit it by their context."""
+    """Has the asyncio tasks of a loop work for the attempt of those that make them; it stands in their context."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._tags: weakref.WeakKeyDictionary[asyncio.Task[Any], str] = weakref.WeakKeyDictionary()
         self._loop = loop
         loop.set_task_factory(self._make)
 
@@ -53,13 +62,13 @@ class AttemptTags:
         context: contextvars.Context | None = options.get("context")
         tag = attempt_of_context.get() if context is None else context.get(attempt_of_context)
         if tag is not None:
-            self._tags[task] = tag
+            _tags[task] = tag
         return task
 
     def current(self) -> str | None:
         """The attempt whose code the loop runs at this moment; may be called from any thread."""
         task = asyncio.current_task(self._loop)
-        return None if task is None else self._tags.get(task)
+        return None if task is None else _tags.get(task)
 
 
 class LoopWatchdog:

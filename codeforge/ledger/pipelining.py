@@ -46,7 +46,7 @@ class _Call:
 
     @property
     def large(self) -> bool:
-        return sum(len(arg) for arg in self.args if isinstance(arg, str | bytes)) > MAX_BYTES
+        return sum([len(arg) for arg in self.args if arg.__class__ is bytes]) > MAX_BYTES
 
 
 class Run:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from codeforge.execution import watchdog
-from codeforge.execution.watchdog import EXIT_CODE, LoopWatchdog, attempt_of_context
+from codeforge.execution.watchdog import EXIT_CODE, LoopWatchdog, begin_attempt
 
 WAIT_S = 60.0
 
@@ -38,7 +38,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "POLL_S", 0.05)
 
 
-def test_blocker_is_named_even_from_a_child_of_its_attempt() -> None:
+@pytest.mark.parametrize("child", [True, False])
+def test_blocker_is_named_from_its_attempt_or_a_child_of_it(child: bool) -> None:
     watched = Watched()
 
     async def endless() -> None:
@@ -47,9 +48,9 @@ def test_blocker_is_named_even_from_a_child_of_its_attempt() -> None:
             pass
 
     async def attempt(name: str) -> None:
-        attempt_of_context.set(name)
+        begin_attempt(name)
         if name == "guilty":
-            await asyncio.gather(endless())
+            await (asyncio.gather(endless()) if child else endless())
         else:
             await asyncio.sleep(0)
 
