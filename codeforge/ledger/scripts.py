@@ -34,9 +34,9 @@ RUN_WHEN_FULL = frozenset(
 SHARED = ("common", "places", "endings")
 """What comes before a script's own lines, in this order: each builds on those before it."""
 
-TOGETHER = frozenset({"submit", "claim", "finish"})
-"""Scripts of which one run takes several calls: what each task needs, when hundreds come, begin and end at once. What
-is shared above is then set up once for all of them."""
+TOGETHER = frozenset({"submit", "claim", "begin_call", "record_call", "record_step", "emit", "finish"})
+"""Scripts of which one run takes several calls: what each task needs, when hundreds come, work and end at once. What is
+shared above is then set up once for all of them."""
 
 _ONE_BY_ONE = """
 local function one(ARGV)
