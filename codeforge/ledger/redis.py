@@ -231,8 +231,9 @@ class RedisLedger:
         error = outcome.error
         counts = " ".join(f"{name} {n!r}" for name, n in outcome.counts.items())
         args: list[Argument] = [outcome.kind, self._partitions, outcome.result or b"", counts]
-        if error:
-            args += [error.code, error.message, int(error.retryable), int(outcome.retry_delay_s * 1000)]
+        if error or outcome.kind == "retry":
+            args += [error.code, error.message, int(error.retryable)] if error else ["", "", 0]
+            args.append(int(outcome.retry_delay_s * 1000))
         return TaskState((await self._fenced("finish", claim, args)).decode())
 
     async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:

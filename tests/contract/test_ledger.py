@@ -182,6 +182,16 @@ async def test_retry_waits_then_runs_and_ends_dead(cf: LedgerEngine) -> None:
     assert (await cf.ledger.snapshot()).depths[WorkerType.SCRAPE].dead == 1
 
 
+async def test_retry_without_a_reason_waits_all_the_same(cf: LedgerEngine) -> None:
+    task = await cf.submitted()
+    claimed = await cf.claimed(task.id)
+    assert await cf.ledger.finish(claimed.claim, Outcome("retry", retry_delay_s=60.0)) is TaskState.QUEUED
+    got = await cf.ledger.get("acme", task.id)
+    assert got.error is None
+    assert got.not_before is not None
+    assert got.not_before - got.created_at >= 60_000
+
+
 async def test_hand_back_costs_no_attempt_and_rings(cf: LedgerEngine) -> None:
     task = await cf.submitted()
     claimed = await cf.claimed(task.id)

@@ -1,5 +1,5 @@
 -- ARGV: id, fence, claim, outcome, partitions, result, counters of a success and what is added to each ("name n name n"),
--- and, where it failed, error code, error message, error retryable, retry delay in ms.
+-- and, where it failed or is to be tried again, error code or '', error message, error retryable, retry delay in ms.
 -- Answers the task's new state, or '' for a stale claim.
 local id, outcome, partitions, code, message = ARGV[1], ARGV[4], tonumber(ARGV[5]), ARGV[8], ARGV[9]
 local key = task_key(id)
@@ -12,7 +12,7 @@ if state ~= 'running' or fence ~= ARGV[2] or row[17] ~= ARGV[3] then
 end
 
 local now = now_ms()
-if code then
+if code and code ~= '' then
   set_error(id, code, message, ARGV[10])
   note_reason(id, attempts, code, message, now)
 end
