@@ -33,7 +33,7 @@ from codeforge.errors import (
 )
 from codeforge.execution.control import AttemptControl
 from codeforge.execution.journal import NONE, Entry, JournalError, decode, encode, fingerprint
-from codeforge.execution.patience import patiently
+from codeforge.execution.patience import patiently, to_its_end
 from codeforge.execution.purchase import Purchase
 from codeforge.execution.spans import tool_span
 from codeforge.ledger.keys import UNNAMED_MODEL
@@ -159,7 +159,8 @@ class LedgerContext:
         if len(text) > MAX_STEP_BYTES:
             raise TaskError(f"step {name!r} left more than {MAX_STEP_BYTES} bytes", code="step_too_large")
         entry = encode(Entry(text, mark))
-        await patiently(lambda: self._ledger.record_step(self._claim, name, entry, call, paid=paid))
+        keep = to_its_end if paid or call is not None else patiently
+        await keep(lambda: self._ledger.record_step(self._claim, name, entry, call, paid=paid))
 
     async def model(self, name: str, request: ModelRequest) -> ModelReply:
         """See `AgentContext.model`.

@@ -29,3 +29,22 @@ async def patiently(write: Callable[[], Awaitable[T]]) -> T:
                 raise
         await asyncio.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - jitter
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+
+async def to_its_end(write: Callable[[], Awaitable[T]]) -> T:
+    """As `patiently`, for what was paid for: a cancellation meanwhile is raised after it, and loses nothing. `write`
+    begins again then, for every write of the ledger may be repeated."""
+    cancellation: asyncio.CancelledError | None = None
+    while True:
+        try:
+            answer = await patiently(write)
+        except asyncio.CancelledError as error:
+            cancellation = error
+        except Exception:
+            if cancellation is not None:
+                raise cancellation from None
+            raise
+        else:
+            if cancellation is not None:
+                raise cancellation
+            return answer

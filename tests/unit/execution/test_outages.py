@@ -1,17 +1,19 @@
 """An attempt whose ledger is away for a while: what was paid for is not lost."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from codeforge.agent import AgentContext, SearchReply
+from codeforge.agent import AgentContext, Message, ModelRequest, SearchReply
 from codeforge.errors import LedgerUnavailable
 from codeforge.execution.control import StopReason
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.port import Outcome
 from codeforge.results import ResultModel
 from codeforge.task import Claim, TaskState
+from tests.patience import PATIENCE_S
 from tests.unit.execution.bench import EMPTY, Bench, Gate, Run
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +95,34 @@ async def test_long_outage_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LedgerUnavailable):
         await Bench(ledger).attempt(succeed)
     assert ledger.calls > 1
+
+
+@pytest.mark.parametrize(
+    "pay",
+    [
+        lambda ctx: ctx.model("ask", ModelRequest(messages=[Message(role="user", content="hello")])),
+        lambda ctx: ctx.web_search("search", "bread", provider="auto", limit=1),
+    ],
+)
+async def test_cancellation_while_an_answer_is_kept_does_not_lose_it(
+    pay: Callable[[AgentContext], Awaitable[object]],
+) -> None:
+    ledger = Flaky()
+    ledger.slow = asyncio.Event()
+    bench = Bench(ledger)
+
+    async def act(ctx: AgentContext) -> ResultModel:
+        await pay(ctx)
+        return EMPTY
+
+    run = Run(bench, await bench.claim(), act)
+    async with asyncio.timeout(PATIENCE_S):
+        await ledger.reached.wait()
+    run.control.stop(StopReason.CANCELLED)
+    await asyncio.sleep(0)
+    ledger.slow.set()
+    assert (await run.end()).state is TaskState.CANCELLED
+    assert len(ledger.rows[run.claimed.task.id].journal) == 1
 
 
 async def test_late_cancellation_does_not_lose_the_result() -> None:
