@@ -54,7 +54,7 @@ class Pod:
     node: Node | None = None
     placed_s: float = 0.0
     ready_s: float = 0.0
-    running: set[SimTask] = field(default_factory=set)
+    running: dict[SimTask, None] = field(default_factory=dict)  # a set has them in another order each time
 
     @property
     def active(self) -> bool:

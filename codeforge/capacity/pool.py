@@ -105,7 +105,7 @@ class Pool:
         if task.first_began_s is None:
             task.first_began_s = task.began_s
             self.measures.waits.append(task.began_s - task.arrived_s)
-        pod.running.add(task)
+        pod.running[task] = None
         self.running += 1
         self._meter.claimed()
         self._loop.after(task.left_s, partial(self._finish, task, pod, task.run))
@@ -121,7 +121,7 @@ class Pool:
         self._hand_out()
 
     def _leave(self, task: SimTask, pod: Pod) -> None:
-        pod.running.discard(task)
+        pod.running.pop(task, None)
         task.run += 1
         self.running -= 1
 

@@ -89,6 +89,14 @@ def test_the_same_seed_gives_the_same_run() -> None:
     assert run(deployment(), when, seed=4).waits != first.waits
 
 
+def test_tasks_of_one_moment_are_handed_back_in_the_same_order_each_time() -> None:
+    when = make_trace("burst:tasks=200", CODING, DURATIONS, 3)
+    first, *others = (run(deployment(), when, seed=3).pools[0].measures for _ in range(5))
+    assert first.handed_back > 1
+    assert all(other.repeated_s == first.repeated_s for other in others)
+    assert all(other.handed_back == first.handed_back for other in others)
+
+
 def test_one_task_from_zero_waits_for_the_poll_and_the_pods_start() -> None:
     outcome = run(deployment(), trace((0.0, 5.0)))
     (wait,) = outcome.waits
