@@ -34,6 +34,7 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="codeforge %(version)s")
 def main() -> None:
     """Runs AI-agent tasks at scale: no task lost, no model call paid for twice.
 

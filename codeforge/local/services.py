@@ -1,7 +1,7 @@
 """The project's own processes in a local stack: API, projector, reaper, Flower and the workers."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
 from codeforge.local.data_dir import DataDir
@@ -10,7 +10,7 @@ from codeforge.local.ports import LOOPBACK
 from codeforge.local.probes import beats, http_status
 from codeforge.local.process import ProcessSpec
 from codeforge.settings import PREFIX, Settings
-from codeforge.worker_types import GENERAL, WorkerType
+from codeforge.worker_types import GENERAL
 
 FLOWER_USER = "codeforge"
 
@@ -27,10 +27,17 @@ def service_parts(
     )
 
 
-def worker_parts(environment: Mapping[str, str], data_dir: DataDir, *, each: bool) -> tuple[Part, ...]:
-    """A worker process for `each` type, or a general one."""
-    types = [worker_type.value for worker_type in WorkerType] if each else [GENERAL]
+def worker_parts(environment: Mapping[str, str], data_dir: DataDir, types: Sequence[str]) -> tuple[Part, ...]:
+    """A worker process for each of these `WORKER_TYPE`s."""
     return tuple(_worker(worker_type, environment, data_dir) for worker_type in types)
+
+
+def flower_login(settings: Settings, data_dir: DataDir) -> tuple[str, str]:
+    """User and password: those of FLOWER_BASIC_AUTH, or else one that was generated."""
+    if settings.flower_basic_auth is None:
+        return FLOWER_USER, data_dir.password("flower").get_secret_value()
+    user, _, password = settings.flower_basic_auth.get_secret_value().partition(":")
+    return user, password
 
 
 def reachable_host(host: str) -> str:
@@ -73,16 +80,17 @@ def _beating(
 
 
 def _flower(settings: Settings, port: int, data_dir: DataDir) -> ProcessSpec:
-    """Flower on loopback, behind its generated password. Everything secret comes to it by the environment."""
+    """Flower behind its password. Everything secret comes to it by the environment."""
+    host = reachable_host(settings.flower_host)
 
     async def ready() -> bool:
-        return await http_status(LOOPBACK, port, "/healthcheck") == 200
+        return await http_status(host, port, "/healthcheck") == 200
 
     limits = (f"--max-tasks={settings.flower_max_tasks}",)
-    command = (sys.executable, "-m", "celery", "flower", *limits, f"--address={LOOPBACK}", f"--port={port}")
+    command = (sys.executable, "-m", "celery", "flower", *limits, f"--address={settings.flower_host}", f"--port={port}")
     own = {
         "CELERY_BROKER_URL": settings.redis_address,
-        "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{data_dir.password('flower').get_secret_value()}",
+        "FLOWER_BASIC_AUTH": ":".join(flower_login(settings, data_dir)),
         "FLOWER_COOKIE_SECRET": data_dir.password("flower-cookie").get_secret_value(),
     }
     return ProcessSpec("flower", command, ready, data_dir.run, own)

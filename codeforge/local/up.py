@@ -12,13 +12,14 @@ from codeforge.local.engines import Engine, embedded_engines, overruled, plan_en
 from codeforge.local.leftovers import kill_leftovers
 from codeforge.local.options import UpOptions
 from codeforge.local.part import Part
-from codeforge.local.ports import LOOPBACK, PORT_OPTIONS, settle_ports
+from codeforge.local.ports import PORT_OPTIONS, settle_ports
 from codeforge.local.ready_file import Addresses, write_ready_file
-from codeforge.local.services import FLOWER_USER, reachable_host, service_parts, worker_parts
+from codeforge.local.services import flower_login, reachable_host, service_parts, worker_parts
 from codeforge.local.supervisor import Halt, Supervisor
 from codeforge.settings import Settings, load_settings, process_environment, settings_environment
 from codeforge.web.guard import AddressGuard
 from codeforge.wiring.embeddings import check_dimension, check_embeddings
+from codeforge.worker_types import GENERAL, WorkerType
 
 LOCAL_DRAIN_S = "5"
 CHILD_ENVIRONMENT = {
@@ -52,7 +53,8 @@ def run_stack(options: UpOptions, say: Say) -> None:
     with data_dir.locked(), data_dir.named():
         for name in kill_leftovers(data_dir.children):
             say(f"{name} of an earlier run, which had crashed, was still running: killed")
-        ports = settle_ports(_wanted_ports(options, settings, engines), {"api": settings.api_host})
+        hosts = {"api": settings.api_host, "flower": settings.flower_host}
+        ports = settle_ports(wanted_ports(options, settings, engines), hosts)
         stack = plan_stack(options, settings, engines, ports, data_dir)
         say(f"starting in {data_dir.root}")
         with _removed(options.ready_file):
@@ -93,7 +95,7 @@ def plan_stack(
     parts = (
         *started.parts,
         *service_parts(effective, environment, ports, data_dir),
-        *worker_parts(environment, data_dir, each=options.workers == "each"),
+        *worker_parts(environment, data_dir, _worker_types(options, given)),
     )
     addresses = _addresses(effective, ports, data_dir)
     return Stack(parts, addresses, {**process_environment(), **CHILD_ENVIRONMENT})
@@ -122,26 +124,41 @@ async def _supervise(stack: Stack, data_dir: DataDir, ready_file: Path | None, s
         await supervisor.run(halt)
 
 
-def _wanted_ports(options: UpOptions, settings: Settings, engines: tuple[Engine, ...]) -> dict[str, int]:
+def wanted_ports(options: UpOptions, settings: Settings, engines: tuple[Engine, ...]) -> dict[str, int]:
+    """The ports asked for, by the names of PORT_OPTIONS: an option's, or else a setting's."""
     names = ("api", "flower", *(port for engine in engines for port in engine.ports))
-    defaults = {name: PORT_OPTIONS[name].default for name in names} | {"api": settings.api_port}
+    chosen = {"api": settings.api_port, "flower": settings.flower_port}
+    defaults = {name: PORT_OPTIONS[name].default for name in names} | chosen
     return {name: options.ports.get(name, default) for name, default in defaults.items()}
+
+
+def _worker_types(options: UpOptions, given: Mapping[str, str]) -> list[str]:
+    if options.workers == "general":
+        return [given.get("worker_type", GENERAL)]
+    if "worker_type" in given:
+        raise SettingsError("--set WORKER_TYPE: --workers each starts a worker of every type")
+    return [worker_type.value for worker_type in WorkerType]
 
 
 def _addresses(settings: Settings, ports: Mapping[str, int], data_dir: DataDir) -> Addresses:
     password = settings.neo4j_password
-    host = reachable_host(settings.api_host)
+    flower_user, flower_password = flower_login(settings, data_dir)
     return Addresses(
-        api=f"http://{f'[{host}]' if ':' in host else host}:{ports['api']}",
-        flower=f"http://{LOOPBACK}:{ports['flower']}",
-        flower_user=FLOWER_USER,
-        flower_password=data_dir.password("flower").get_secret_value(),
+        api=_address(settings.api_host, ports["api"]),
+        flower=_address(settings.flower_host, ports["flower"]),
+        flower_user=flower_user,
+        flower_password=flower_password,
         redis=settings.redis_address,
         bolt=settings.neo4j_address,
         bolt_user=settings.neo4j_user,
         bolt_password=password.get_secret_value() if password is not None else "",
         qdrant=settings.qdrant_address,
     )
+
+
+def _address(bound: str, port: int) -> str:
+    host = reachable_host(bound)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _announce(addresses: Addresses, data_dir: DataDir, say: Say) -> None:

@@ -12,7 +12,7 @@ from codeforge.local.engines import embedded_engines
 from codeforge.local.options import UpOptions
 from codeforge.local.part import Kind
 from codeforge.local.ports import PORT_OPTIONS
-from codeforge.local.up import Stack, plan_stack
+from codeforge.local.up import Stack, plan_stack, wanted_ports
 from codeforge.settings import load_settings
 from tests.unit.local.children import made_data_dir
 
@@ -57,6 +57,31 @@ def test_by_default_one_general_worker_serves_all_types(tmp_path: Path) -> None:
     workers = [part for part in stack.parts if part.kind is Kind.WORKER]
     assert [part.name for part in workers] == ["worker"]
     assert environment_of(stack, "worker")["CODEFORGE_WORKER_TYPE"] == "general"
+
+
+def test_one_type_of_worker_can_be_asked_for(tmp_path: Path) -> None:
+    stack = planned(tmp_path, workers="general", overrides={"worker_type": "scrape"})
+    assert [part.name for part in stack.parts if part.kind is Kind.WORKER] == ["worker-scrape"]
+    assert environment_of(stack, "worker-scrape")["CODEFORGE_WORKER_TYPE"] == "scrape"
+    with pytest.raises(SettingsError, match="WORKER_TYPE"):
+        planned(tmp_path, workers="each", overrides={"worker_type": "scrape"})
+
+
+def test_flower_is_where_and_behind_what_was_set(tmp_path: Path) -> None:
+    stack = planned(tmp_path, overrides={"flower_host": "127.0.0.2", "flower_basic_auth": "me:a:b"})
+    assert stack.addresses.flower == f"http://127.0.0.2:{PORTS['flower']}"
+    assert (stack.addresses.flower_user, stack.addresses.flower_password) == ("me", "a:b")
+    assert environment_of(stack, "flower")["FLOWER_BASIC_AUTH"] == "me:a:b"
+    (flower,) = (part for part in stack.parts if part.name == "flower")
+    assert "--address=127.0.0.2" in flower.spec.argv
+
+
+def test_ports_named_by_set_are_those_without_an_option(tmp_path: Path) -> None:
+    options = UpOptions(tmp_path, overrides={"api_port": "9001", "flower_port": "9002"})
+    settings = load_settings(options.overrides)
+    wanted = wanted_ports(options, settings, ())
+    assert wanted == {"api": 9001, "flower": 9002}
+    assert wanted_ports(UpOptions(tmp_path, {"flower": 0}, overrides=options.overrides), settings, ())["flower"] == 0
 
 
 def test_children_find_the_engines_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
