@@ -51,7 +51,7 @@ class ScrapeAgent:
             outcomes = await fetching.each_of(urls)
         pages = [_in_formats(outcome, task_input.formats) for outcome in outcomes if isinstance(outcome, Page)]
         if not pages and fetching.out_of_time:
-            raise TaskTimeout(f"no page was there when the time was over that timeout_s ({ctx.task.timeout_s}) leaves")
+            raise TaskTimeout(f"no page was there when the task's time was over (timeout_s is {ctx.task.timeout_s})")
         if not pages:
             warnings.append(NOTHING_FETCHED)
         return ScrapeResult(

@@ -62,7 +62,8 @@ class EventStream(StreamingResponse):
         """ASGI. Nobody who asks with HEAD waits for events."""
         try:
             if scope.get(HEAD):
-                await Response(headers=self.headers)(scope, receive, send)
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                await send({"type": "http.response.body"})
             else:
                 await super().__call__(scope, receive, send)
         finally:

@@ -34,6 +34,7 @@ async def test_head_of_events_does_not_wait_for_them(door: Door) -> None:
         probed = await door.http.head(f"/tasks/{task_id}/events")
     assert (probed.status_code, probed.content) == (200, b"")
     assert probed.headers["Content-Type"].startswith("text/event-stream")
+    assert "Content-Length" not in probed.headers
 
 
 @pytest.mark.parametrize(
