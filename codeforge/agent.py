@@ -113,9 +113,16 @@ class AgentContext(Protocol):
         """A journaled model call: `step` around the model's service. Raises ModelError."""
         ...
 
-    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+    async def fetch(
+        self,
+        url: str,
+        *,
+        mode: Literal["auto", "standard", "rendered"] = "auto",
+        keep: Callable[[Page], Page] | None = None,
+    ) -> Page:
         """A journaled fetch of one page through the outgoing guard, rendered where `auto` finds that it must be, as
-        long as the task may. Raises FetchError."""
+        long as the task may. `keep` leaves out what the agent will not use, so that the journal does not hold it.
+        Raises FetchError."""
         ...
 
     async def sitemap(self, url: str, *, limit: int) -> list[str]:

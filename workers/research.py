@@ -235,7 +235,7 @@ class Research:
 
     async def _page(self, url: str) -> Page | FailedPage:
         try:
-            page = await self._ctx.fetch(url)
+            page = await self._ctx.fetch(url, keep=_part_read)
         except FetchError as error:
             await self._ctx.emit("source_failed", {"url": url, "code": error.code})
             return FailedPage(url=url, code=error.code, message=error.message)
@@ -243,8 +243,7 @@ class Research:
             await self._ctx.emit("source_failed", {"url": url, "code": "bad_response"})
             return FailedPage(url=url, code="bad_response", message="the page has no text")
         await self._ctx.emit("source", {"url": page.final_url, "title": page.title})
-        # What no passage is taken from is not kept until the task's end: there may be hundreds of pages.
-        return page.model_copy(update={"markdown": page.markdown[:READ_CHARS], "links": [], "json_ld": []})
+        return page
 
     async def _choose(self, turn: int) -> None:
         """Chooses anew from all pages, for all questions, as much as may be shown."""
@@ -281,6 +280,11 @@ class Research:
             lambda: [by_meaning(one, vectors[len(asked) :]) for one in vectors[: len(asked)]]
         )
         return [[looked_at[place] for place in order] for order in near]
+
+
+def _part_read(page: Page) -> Page:
+    """Without what no passage is taken from: there may be hundreds of pages."""
+    return page.model_copy(update={"markdown": page.markdown[:READ_CHARS], "links": [], "json_ld": []})
 
 
 def _merged(answers: Sequence[Sequence[SearchHit]]) -> list[str]:

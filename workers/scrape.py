@@ -115,7 +115,7 @@ class Fetching:
             if self._full:
                 return _no_room(url)
             try:
-                return await self._ctx.fetch(url, mode=self._mode)
+                return await self._ctx.fetch(url, mode=self._mode, keep=self._part_shown)
             except FetchError as error:
                 self.out_of_time = self.out_of_time or isinstance(error, OutOfTime)
                 return FailedPage(url=url, code=error.code, message=error.message)
@@ -134,8 +134,11 @@ class Fetching:
             self._full = True
             return _no_room(outcome.url)
         self._bytes += size
-        # What the result will not show is not kept until its end.
-        return outcome if "markdown" in self._formats else outcome.model_copy(update={"markdown": ""})
+        return outcome
+
+    def _part_shown(self, page: Page) -> Page:
+        """Without what the result will not show. Links lead on in any case."""
+        return page if "markdown" in self._formats else page.model_copy(update={"markdown": ""})
 
 
 def _no_room(url: str) -> FailedPage:

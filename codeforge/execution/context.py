@@ -36,10 +36,11 @@ from codeforge.execution.journal import NONE, Entry, JournalError, decode, encod
 from codeforge.execution.patience import patiently, to_its_end
 from codeforge.execution.purchase import Purchase
 from codeforge.execution.spans import tool_span
+from codeforge.execution.steps import FetchStep, JournaledFailure, SitemapStep
 from codeforge.ledger.keys import UNNAMED_MODEL
 from codeforge.ledger.port import ClaimedTask, Ledger
 from codeforge.logs import logger
-from codeforge.results import Page, ResultModel
+from codeforge.results import Page
 from codeforge.task import ModelCall, Progress, Task
 
 log = logger(__name__)
@@ -53,27 +54,6 @@ FETCHING_SHARE = 0.9
 
 CLOCK_S = 0.01
 """Timers may go off so much before the clock says so."""
-
-
-class JournaledFailure(ResultModel):
-    """A fetch that failed for good, as the journal keeps it: a replay must not fetch again and find otherwise."""
-
-    code: str
-    message: str
-    url: str
-
-
-class FetchStep(ResultModel):
-    """What a fetch step left: a page or a failure."""
-
-    page: Page | None = None
-    failure: JournaledFailure | None = None
-
-
-class SitemapStep(ResultModel):
-    """What a look at a sitemap left."""
-
-    urls: list[str]
 
 
 class LedgerContext:
@@ -206,14 +186,15 @@ class LedgerContext:
         except LedgerUnavailable:
             log.warning("model_failure_not_counted", task_id=self.task.id, code=code)
 
-    async def fetch(self, url: str, *, mode: Mode = "auto") -> Page:
+    async def fetch(self, url: str, *, mode: Mode = "auto", keep: Callable[[Page], Page] | None = None) -> Page:
         """See `AgentContext.fetch`."""
 
         async def fetch(purchase: Purchase) -> FetchStep:
             terms = replace(self._terms, before_payment=purchase.begin)
             try:
                 with tool_span("fetch"):
-                    return FetchStep(page=await self._fetcher.fetch(url, mode=mode, terms=terms))
+                    page = await self._fetcher.fetch(url, mode=mode, terms=terms)
+                return FetchStep(page=page if keep is None else keep(page))
             except FetchError as error:
                 if error.retryable:  # a later attempt may fare better, so nothing is journaled
                     if time.monotonic() > self._terms.deadline - CLOCK_S:

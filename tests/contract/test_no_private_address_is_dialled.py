@@ -150,7 +150,7 @@ class Fetching(FakeContext):
     fetcher: GuardedFetcher | None = None
     outcomes: dict[str, str] = field(default_factory=dict)
 
-    async def fetch(self, url: str, *, mode: Any = "auto") -> Page:
+    async def fetch(self, url: str, *, mode: Any = "auto", keep: Any = None) -> Page:
         assert self.fetcher is not None
         try:
             page = await self.fetcher.fetch(url, mode=mode)

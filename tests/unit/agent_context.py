@@ -16,6 +16,7 @@ from codeforge.worker_types import Priority, WorkerType
 T = TypeVar("T", bound=BaseModel)
 
 Answer = Callable[[ModelRequest], str]
+Keep = Callable[[Page], Page]
 
 
 def page(url: str, markdown: str, title: str = "A page") -> Page:
@@ -70,11 +71,13 @@ class FakeContext:
         self.requests[name] = request
         return await self.step(name, lambda: self._call(name, request), ModelReply)
 
-    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
-        """The prepared page of that URL."""
+    async def fetch(
+        self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto", keep: Keep | None = None
+    ) -> Page:
+        """The prepared page of that URL, as far as it is to be kept."""
         if url not in self.pages:
             raise FetchError(f"cannot connect to {url}", code="connect_failed", url=url)
-        return self.pages[url]
+        return self.pages[url] if keep is None else keep(self.pages[url])
 
     async def sitemap(self, url: str, *, limit: int) -> list[str]:
         """The prepared addresses."""

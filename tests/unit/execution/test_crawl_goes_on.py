@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
+from os import urandom
 
 import orjson
 import pytest
@@ -60,3 +61,16 @@ async def test_only_what_was_under_way_is_fetched_again_and_the_result_is_that_o
     assert [times[url] for url in bench.web.fetched[:4]] == [1] * 4  # the levels that were whole when it broke
     assert sum(times.values()) - len(times) <= AT_ONE_HOST  # those that were under way
     assert bench.web.sitemaps == 1
+
+
+async def test_journal_holds_of_pages_what_the_result_will_show() -> None:
+    class Long(Web):
+        async def fetch(self, url: str, *, mode: str, terms: FetchTerms = ANY_TERMS) -> Page:
+            return (await super().fetch(url, mode=mode)).model_copy(update={"markdown": urandom(50_000).hex()})
+
+    bench = Bench(web=Long())
+    claimed = await bench.claim(input=orjson.dumps({"urls": [SITE], "formats": ["links"]}))
+    await bench.runner.run(claimed, ScrapeAgent(), AttemptControl(held_lease()))
+    row = bench.ledger.rows[claimed.task.id]
+    assert row.task.state is TaskState.SUCCEEDED
+    assert sum(map(len, row.journal.values())) < 1_000

@@ -13,7 +13,7 @@ from codeforge.errors import FetchError, LedgerUnavailable, OutOfTime, TaskTimeo
 from codeforge.inputs import ScrapeInput
 from codeforge.results import Page, ScrapeResult
 from tests.patience import PATIENCE_S
-from tests.unit.agent_context import FakeContext
+from tests.unit.agent_context import FakeContext, Keep
 from workers.scrape import AT_ONCE, AT_ONE_HOST, MAX_RESULT_BYTES, ScrapeAgent
 
 SITE = "https://site.example"
@@ -41,14 +41,16 @@ class Web(FakeContext):
     under_way: int = 0
     most_under_way: int = 0
 
-    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+    async def fetch(
+        self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto", keep: Keep | None = None
+    ) -> Page:
         self.fetched.append(url)
         self.modes.add(mode)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             await asyncio.sleep(0.001 * (len(self.fetched) % 3))
-            return await super().fetch(url, mode=mode)
+            return await super().fetch(url, mode=mode, keep=keep)
         finally:
             self.under_way -= 1
 
@@ -71,10 +73,12 @@ def urls(result: ScrapeResult) -> list[str]:
 class SlowWeb(Web):
     """Has no time for the addresses under `/slow`."""
 
-    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+    async def fetch(
+        self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto", keep: Keep | None = None
+    ) -> Page:
         if "/slow" in url:
             raise OutOfTime(FetchError("too slow", code="timeout", url=url, retryable=True))
-        return await super().fetch(url, mode=mode)
+        return await super().fetch(url, mode=mode, keep=keep)
 
 
 def test_task_whose_time_was_over_before_there_was_a_page_failed() -> None:
@@ -344,7 +348,9 @@ class Hanging(Web):
 
     full: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+    async def fetch(
+        self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto", keep: Keep | None = None
+    ) -> Page:
         self.fetched.append(url)
         self.under_way += 1
         if self.under_way == AT_ONE_HOST:
@@ -359,7 +365,9 @@ class Hanging(Web):
 @pytest.mark.parametrize("error", [LedgerUnavailable("gone"), asyncio.CancelledError()])
 def test_what_is_no_fetch_error_fails_the_task_as_it_is(error: BaseException) -> None:
     class Broken(Web):
-        async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+        async def fetch(
+            self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto", keep: Keep | None = None
+        ) -> Page:
             raise error
 
     with pytest.raises(type(error)):
@@ -368,7 +376,9 @@ def test_what_is_no_fetch_error_fails_the_task_as_it_is(error: BaseException) ->
 
 def test_a_blocked_address_is_listed_with_its_code() -> None:
     class Guarded(Web):
-        async def fetch(self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto") -> Page:
+        async def fetch(
+            self, url: str, *, mode: Literal["auto", "standard", "rendered"] = "auto", keep: Keep | None = None
+        ) -> Page:
             raise FetchError("is loopback", code="blocked_address", url=url)
 
     result = scrape(Guarded(), urls=["http://rebind.example/"])
