@@ -33,7 +33,7 @@ class TracingSettings(BaseSettings):
 
 
 class FlowerSettings(BaseSettings):
-    """Flower, as `codeforge flower` starts it."""
+    """Flower, which shows the tasks that workers took."""
 
     flower_host: str = "127.0.0.1"
     """The address that Flower listens on."""
