@@ -136,7 +136,7 @@ class AgentContext(Protocol):
         """A journaled web search. Raises TaskError `search_not_configured` where no key is set."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One unit vector a text, in order. Not journaled: what follows from vectors belongs into a `step`. Raises
         EmbeddingsUnavailable, also where no embeddings are configured, and RowRejected for a text that is refused for
         what it is."""
@@ -192,7 +192,7 @@ class ModelClient(Protocol):
 class TextEmbedder(Protocol):
     """Port: what gives texts their vectors."""
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """See `AgentContext.embed`."""
         ...
 

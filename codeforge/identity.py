@@ -12,6 +12,7 @@ NAMESPACE = uuid.UUID("7c1f0d5e-93b4-4a62-8f0e-2b6a5d41c9e7")
 
 _SEPARATOR = "\x1f"
 
+_NAMESPACE = NAMESPACE.bytes
 _VERSION_5 = 5 << 76 | 2 << 62
 _OTHER_BITS = (1 << 128) - 1 - (15 << 76 | 3 << 62)
 """All bits but version and variant (RFC 9562, section 5.5)."""
@@ -53,7 +54,7 @@ def stable_id(*parts: str) -> str:
     lengths = ",".join([str(len(part)) for part in parts])
     name = _SEPARATOR.join((lengths, *parts))
     # As `uuid.uuid5` has it, without an object a row: a result has a dozen ids, which made up a third of its records.
-    digest = hashlib.sha1(NAMESPACE.bytes + name.encode(), usedforsecurity=False).digest()
+    digest = hashlib.sha1(_NAMESPACE + name.encode(), usedforsecurity=False).digest()
     return _text(int.from_bytes(digest[:16]) & _OTHER_BITS | _VERSION_5)
 
 

@@ -12,8 +12,8 @@ from codeforge.records.task import merged
 from codeforge.stores.ports import Embedder, GraphBatch, GraphStore, PageVersion, Point, VectorStore
 from codeforge.task import ModelCall, Task
 
-TEXTS_PER_CALL = 512
-"""Texts that are embedded and written at once: 512 vectors of 256 numbers are some 3 MB of JSON."""
+TEXTS_PER_CALL = 500
+"""Texts that are embedded and written at once, in one request: 500 vectors of 256 numbers are some 2 MB of JSON."""
 
 GRAPH = "graph"
 VECTORS = "vectors"

@@ -233,7 +233,7 @@ class LedgerContext:
 
         return await self._step(name, search, SearchReply)
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """See `AgentContext.embed`."""
         self._control.raise_if_cancelled()
         if self._embedder is None:

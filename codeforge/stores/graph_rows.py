@@ -101,13 +101,15 @@ def _check_end(end: tuple[str, str]) -> None:
 
 
 def _checked_props(name: str, props: Mapping[str, Scalar], *, reserved: str | None = None) -> Row:
+    checked: Row = {}
     for key, value in props.items():
         if key == reserved or not _is_name(key):
             raise RowRejected(f"{name}: {key[:64]!r} is no name for a property")
         if not _is_storable(value):
             raise RowRejected(f"{name}: a value that cannot be stored in {key}")
-    # A plain str for an enum's member, a list for a tuple: what the stores give back again.
-    return {key: list(value) if isinstance(value, (list, tuple)) else value for key, value in props.items()}
+        # A list for a tuple: what the stores give back again.
+        checked[key] = list(value) if isinstance(value, (list, tuple)) else value
+    return checked
 
 
 @lru_cache(maxsize=1_000)
@@ -116,10 +118,10 @@ def _is_name(key: str) -> bool:
 
 
 def _is_storable(value: object) -> bool:
-    if value is None or isinstance(value, bool):
-        return True
     if isinstance(value, str):
         return _is_text(value)
+    if value is None or isinstance(value, bool):
+        return True
     if isinstance(value, int):
         return value in _INT64
     if isinstance(value, float):

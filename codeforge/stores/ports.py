@@ -172,7 +172,7 @@ class Embedder(Protocol):
         """Length of every vector."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One vector a text, in order. Raises EmbeddingsUnavailable, and RowRejected for a text that is refused for
         what it is."""
         ...

@@ -47,7 +47,7 @@ class EmbedderOnDemand:
         self._made: Embedder | None = None
         self._making = asyncio.Lock()
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """See `Embedder.embed`. Raises SettingsError too."""
         async with self._making:
             if self._made is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,7 +50,7 @@ class WordLlamaEmbedder:
         """See `Embedder.dim`."""
         return self._dim
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """See `Embedder.embed`. A text without a word gets a constant vector."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, list(texts))
 
@@ -57,15 +58,15 @@ class WordLlamaEmbedder:
         """Lets the thread end once what it does is done."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _embed(self, texts: list[str]) -> list[list[float]]:
+    def _embed(self, texts: list[str]) -> list["array[float]"]:
         if self._words is None:
             self._words = _Words(_load(self._dim))
         vectors = np.empty((len(texts), self._dim), dtype=np.float32)
         for place, text in enumerate(texts):
             vectors[place] = self._words.direction(text[:MAX_TEXT_CHARS])
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit: list[list[float]] = vectors.tolist()
-        return unit
+        # Single precision, as they are stored: lists of Python's floats would be made and packed again for each point.
+        return [array("f", vector.tobytes()) for vector in vectors]
 
 
 class _Words:
