@@ -4,8 +4,11 @@ An entry names a task and the fence that finished it; the result stays in the ta
 are read from the head and removed only when both stores have them, so a projector that dies loses nothing.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from math import ceil
 from typing import Any
 
 from redis.asyncio import Redis
@@ -14,11 +17,17 @@ from codeforge.ledger import keys
 from codeforge.ledger.pipelining import Argument
 from codeforge.ledger.port import OutboxEntry
 from codeforge.ledger.retention import Retention
-from codeforge.ledger.rows import call_of, task_of
+from codeforge.ledger.rows import RESULT_FIELDS, call_of, from_values, task_of
 from codeforge.ledger.scripts import Scripts, answer
 
 MAX_CALLS = 1_000
 """Model calls of one task that are projected."""
+
+TASKS_A_RUN = 50
+"""Tasks that one run of a script looks up: it holds up the others who ask for about a millisecond."""
+
+SPARE = 1.25
+"""What is read of each partition, as a multiple of its share of a batch: the oldest are never spread quite evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,12 @@ class _Head:
     @property
     def position(self) -> tuple[int, int]:
         return stream_position(self.entry_id)
+
+
+def _head(partition: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> _Head:
+    return _Head(
+        partition, entry_id.decode(), fields[b"id"].decode(), int(fields[b"fence"]), int(fields.get(b"bytes", b"0"))
+    )
 
 
 class RedisOutbox:
@@ -63,7 +78,7 @@ class RedisOutbox:
         self, partitions: Sequence[int], max_entries: int, max_bytes: int, behind: Sequence[OutboxEntry] = ()
     ) -> Sequence[OutboxEntry]:
         """See `Outbox.read`."""
-        heads = sorted(await self._heads(partitions, max_entries, behind), key=lambda head: head.position)
+        heads = await self._heads(partitions, max_entries, behind)
         taken, size = 0, 0
         while taken < min(len(heads), max_entries) and (taken == 0 or size < max_bytes):
             size += heads[taken].size
@@ -71,41 +86,54 @@ class RedisOutbox:
         return await self._entries(heads[:taken])
 
     async def _heads(self, partitions: Sequence[int], count: int, behind: Sequence[OutboxEntry]) -> list[_Head]:
+        """The oldest of all partitions in their order, `count` if there are so many, and what was read beyond."""
         last = {entry.partition: entry.entry_id for entry in behind}  # they are in order
+        share = ceil(count / max(len(partitions), 1) * SPARE)
+        found, unread = list[_Head](), list(partitions)
+        while unread:
+            read = await self._following(unread, last, share)
+            last |= {number: heads[-1].entry_id for number, heads in read.items() if heads}
+            unread = [number for number, heads in read.items() if len(heads) == share]
+            found = sorted(chain(found, *read.values()), key=lambda head: head.position)
+            # What was not read is younger than what was read last of its partition.
+            if unread and len(found) >= count:
+                known = min(stream_position(last[number]) for number in unread)
+                if found[count - 1].position <= known:
+                    break
+        return found
+
+    async def _following(
+        self, partitions: Sequence[int], last: Mapping[int, str], count: int
+    ) -> Mapping[int, Sequence[_Head]]:
         async with self._redis.pipeline(transaction=False) as pipe:
             for number in partitions:
                 pipe.xrange(keys.outbox(number), min=f"({last[number]}" if number in last else "-", count=count)
             replies = await answer(pipe.execute())
-        return [
-            _Head(
-                number,
-                entry_id.decode(),
-                fields[b"id"].decode(),
-                int(fields[b"fence"]),
-                int(fields.get(b"bytes", b"0")),
-            )
+        return {
+            number: [_head(number, *entry) for entry in entries]
             for number, entries in zip(partitions, replies, strict=True)
-            for entry_id, fields in entries
-        ]
+        }
 
     async def _entries(self, heads: Sequence[_Head]) -> Sequence[OutboxEntry]:
         if not heads:
             return []
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for head in heads:
-                # The whole row: to send the names of all fields took more of a processor than the few others do.
-                pipe.hgetall(keys.task(head.task_id))
-                pipe.lrange(keys.calls(head.task_id), 0, MAX_CALLS - 1)
-            replies = await answer(pipe.execute())
+        replies = await self._looked_up([head.task_id for head in heads])
         entries = []
         for index, head in enumerate(heads):
-            row = {name.decode(): value for name, value in replies[2 * index].items()}
+            row = from_values(RESULT_FIELDS, replies[2 * index])
             task = task_of(row) if "id" in row else None
             # A replay has moved the task on: what this entry spoke of is no longer its outcome.
             current = task if task is not None and task.state.terminal and task.fence == head.fence else None
             calls = [call_of(text) for text in replies[2 * index + 1]]
             entries.append(OutboxEntry(head.partition, head.entry_id, head.task_id, head.fence, current, calls))
         return entries
+
+    async def _looked_up(self, task_ids: Sequence[str]) -> list[Any]:
+        """Each task's row and calls, by a script: the driver takes longer over each answer than over what is in it."""
+        fields: list[Argument] = [len(RESULT_FIELDS), *RESULT_FIELDS, MAX_CALLS]
+        runs = [task_ids[start : start + TASKS_A_RUN] for start in range(0, len(task_ids), TASKS_A_RUN)]
+        replies = await asyncio.gather(*(self._scripts.run("look_up", [*fields, *run]) for run in runs))
+        return list(chain.from_iterable(replies))
 
     async def wait(self, partitions: Sequence[int], timeout_s: float) -> None:
         """See `Outbox.wait`. XREAD from 0 answers at once while an entry is there."""

@@ -27,7 +27,7 @@ from codeforge.ledger.rows import CLAIMED_FIELDS, EARLIER_FIELDS
 RUN_WHEN_FULL = frozenset(
     {"finish", "settle", "hand_back", "end_lease", "renew_lease", "let_go", "acquire", "renew", "release"}
     | {"hold", "begin_pass", "promote", "ring_missing", "reap_leases", "reap_overdue", "cancel", "add_counters"}
-    | {"open_gates", "count_failed_call", "record_call", "enter_host", "leave_host"}
+    | {"open_gates", "count_failed_call", "record_call", "enter_host", "leave_host", "look_up"}
 )
 """Scripts that must run when the memory is full, so that work which was paid for can end and be stored."""
 

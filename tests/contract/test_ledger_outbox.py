@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from codeforge.ledger.port import Idempotency, Outcome
+from codeforge.ledger.port import Idempotency, OutboxEntry, Outcome
 from codeforge.task import ModelCall
 from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
 from tests.factories import new_task
@@ -60,6 +60,18 @@ async def test_oldest_entries_come_first_whatever_their_partition(cf: LedgerEngi
     # And the next ones behind them, while those are still there
     assert await cf.outbox.read([0, 1], 3, 1 << 20, behind=first) == entries[3:6]
     assert await cf.outbox.read([0, 1], 3, 1 << 20, behind=entries) == []
+
+
+async def test_oldest_entries_come_first_however_unevenly_the_partitions_fill(cf: LedgerEngine) -> None:
+    tasks = [await cf.submitted() for _ in range(24)]
+    for task in sorted(tasks, key=lambda task: int(task.id[-4:], 16) % 2):
+        await cf.ledger.cancel("acme", task.id)
+    entries = await cf.outbox.read([0, 1], 100, 1 << 20)
+    found: list[OutboxEntry] = []
+    while batch := await cf.outbox.read([0, 1], 5, 1 << 20, behind=found):
+        assert len(batch) == min(5, len(tasks) - len(found))
+        found += batch
+    assert found == entries
 
 
 async def test_entry_whose_task_expired_is_settled_without_it(cf: LedgerEngine) -> None:

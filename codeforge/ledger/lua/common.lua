@@ -172,8 +172,8 @@ local function await_projection(id, partitions, fence, bytes, before)
   redis.call('XADD', 'cf:outbox:' .. partition_of(id, partitions), '*', 'id', id, 'fence', fence, 'bytes', bytes)
 end
 
-local function leave_outbox(id)
-  local bytes = redis.call('HGET', task_key(id), 'outbox_bytes')
+-- `bytes` is the row's `outbox_bytes`.
+local function leave_outbox(id, bytes)
   if bytes then
     redis.call('DECRBY', 'cf:outbox:bytes', bytes)
     redis.call('HDEL', task_key(id), 'outbox_bytes')

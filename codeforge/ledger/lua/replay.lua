@@ -7,7 +7,8 @@ if row[4] == ARGV[3] then return {'queued'} end
 if row[2] ~= 'dead' and row[2] ~= 'failed' and row[2] ~= 'cancelled' then return {'conflict', row[2]} end
 if queue_full(row[1], 1) then return {'queue_full'} end
 local now = now_ms()
-leave_outbox(id)  -- an entry of the earlier outcome may still wait; it is not projected any more
+-- An entry of the earlier outcome may still wait; it is not projected any more.
+leave_outbox(id, redis.call('HGET', key, 'outbox_bytes'))
 redis.call('HSET', key, 'attempts', 0, 'stored', 0, 'replay_key', ARGV[3])
 -- An outcome is known by its fence: one that is still in the outbox must not pass for the next.
 redis.call('HINCRBY', key, 'fence', 1)
