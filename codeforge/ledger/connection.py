@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+import hiredis
 import redis
 import redis.sentinel
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
     SentinelConnectionPool,
@@ -80,6 +82,22 @@ def connect_sync(address: str, *, timeout_s: float) -> redis.Redis:
 
 
 def _pool(address: str, options: dict[str, Any]) -> BlockingConnectionPool:
+    pool = _plain_pool(address, options)
+    pool.connection_class = _packing(pool.connection_class)
+    return pool
+
+
+def _packing(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """The same with commands written by hiredis, as in the driver's clients for threads. Its asyncio clients copy what
+    they have of a command for each further argument, and a run of a script has a hundred."""
+
+    def pack_command(_: AbstractConnection, name: str | bytes, *args: Any) -> list[bytes]:
+        return [hiredis.pack_command((*name.split(), *args))]
+
+    return type(kind.__name__, (kind,), {"pack_command": pack_command})
+
+
+def _plain_pool(address: str, options: dict[str, Any]) -> BlockingConnectionPool:
     if not is_sentinel(address):
         return BlockingConnectionPool.from_url(address, **options)
     where = parse_sentinel(address)
