@@ -4,9 +4,6 @@ Names and attributes: OpenTelemetry's semantic conventions for generative AI age
 (https://github.com/open-telemetry/semantic-conventions-genai), and `codeforge.*` for what they do not name.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from structlog.contextvars import bind_contextvars
 
 from codeforge import tracing
@@ -17,8 +14,7 @@ MS = 1_000_000
 """Nanoseconds."""
 
 
-@contextmanager
-def attempt_span(claimed: ClaimedTask) -> Iterator[Span]:
+def attempt_span(claimed: ClaimedTask) -> Spans:
     """Around an attempt. Each of a task's is a child of what submitted it, whichever process runs it, with the wait in
     the queue before it. What is logged inside carries the task's and the trace's id."""
     task = claimed.task
@@ -37,8 +33,7 @@ def attempt_span(claimed: ClaimedTask) -> Iterator[Span]:
         "codeforge.worker": claimed.claim.worker,
     }
     bind_contextvars(**own)  # the asyncio task is the attempt's, with whose context this ends
-    with tracing.span(f"invoke_agent {task.type}", attributes=agent, parent=task.trace) as span:
-        yield span
+    return tracing.span(f"invoke_agent {task.type}", attributes=agent, parent=task.trace)
 
 
 def tell_outcome(span: Span, outcome: Outcome | None) -> None:
