@@ -46,8 +46,10 @@ function opener(id) {
 async function showQueues() {
   const { items } = await call("/queues");
   byId("queues").replaceChildren(...items.map((q) => row(
-    [q.type, q.queued, q.running, q.delayed, q.dead, q.workers, q.slots, `${q.oldest_queued_s.toFixed(1)} s`])));
+    [q.type, q.queued, held(q), q.running, q.delayed, q.dead, q.workers, q.slots, `${q.oldest_queued_s.toFixed(1)} s`])));
 }
+
+const held = (q) => q.held_by_tenant ? `${q.held} (${q.held_by_tenant} by their tenant's)` : q.held;
 
 async function showTasks() {
   const { items } = await call("/tasks?limit=25");

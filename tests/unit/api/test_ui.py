@@ -49,6 +49,17 @@ async def test_there_are_no_other_files(door: Door, path: str) -> None:
     assert (await door.http.get(path)).status_code == 404
 
 
+async def test_the_page_shows_every_figure_of_a_queue(door: Door) -> None:
+    queue = (await door.http.get("/queues")).json()["items"][0]
+    script = (await door.http.get("/ui/app.js")).text
+    assert [name for name in queue if f"q.{name}" not in script] == []
+    header = re.search(r"<thead>(.*?)</thead>\s*<tbody id=\"queues\">", (await door.http.get("/ui")).text, re.DOTALL)
+    cells = re.search(r"items\.map\(\(q\) => row\(\s*\[(.*?)\]\)", script, re.DOTALL)
+    assert header is not None
+    assert cells is not None
+    assert header[1].count("<th>") == len(re.findall(r"[^,]+", cells[1]))
+
+
 async def test_the_description_says_which_routes_need_a_key() -> None:
     """The viewer asks for it then, and sends it."""
     async with opened(api_keys=KEYS) as door:
