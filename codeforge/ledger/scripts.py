@@ -8,7 +8,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from codeforge.errors import LedgerFull, LedgerUnavailable
 from codeforge.ledger.keys import (
@@ -97,6 +97,9 @@ async def answer(pending: Any) -> Any:
         raise LedgerFull("the ledger's memory is full; nothing was accepted") from error
     except ResponseError as error:
         raise LedgerUnavailable(f"the ledger refused a command: {str(error)[:200]}") from error
+    except AuthenticationError as error:
+        text = "the ledger refuses the user or the password: see REDIS_URL, or REDIS_USER and REDIS_PASSWORD"
+        raise LedgerUnavailable(text) from error
     except (RedisError, OSError, TimeoutError) as error:
         # The driver's text may name the host, which is the operator's business: the class is enough here.
         raise LedgerUnavailable(f"the ledger cannot be reached ({type(error).__name__})") from error

@@ -42,6 +42,14 @@ async def test_unreachable_server_is_an_error_in_time() -> None:
             await cf.ledger.snapshot()
 
 
+async def test_a_wrong_password_is_told_as_such_and_not_shown(ledger_server: ValkeyServer) -> None:
+    async with opened_ledger(f"redis://nobody:wrong-one@127.0.0.1:{ledger_server.port}/0") as cf:
+        with pytest.raises(LedgerUnavailable, match=r"refuses the user or the password.*REDIS_PASSWORD") as refused:
+            await cf.ledger.ping()
+    assert refused.value.retryable  # while a password is changed
+    assert "wrong-one" not in str(refused.value)
+
+
 async def test_lost_scripts_and_connections_are_survived(cf: LedgerServer, ledger_server: ValkeyServer) -> None:
     task = await cf.submitted()
     ledger_server.restart()
