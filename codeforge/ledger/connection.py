@@ -5,7 +5,7 @@ where the master is, and one that finds its server demoted is closed and asks ag
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import hiredis
@@ -31,10 +31,27 @@ SENTINEL_TIMEOUT_S = 1.0
 """A Sentinel that does not answer in this time is passed over for the next."""
 
 
-def connect(address: str, *, max_connections: int, timeout_s: float = COMMAND_TIMEOUT_S) -> Redis:
+class _Ending(Retry):
+    """Repetitions that come to an end in time. The driver's may take several times as long as one try: each has its own
+    timeout, and each that connects anew is repeated by itself."""
+
+    def __init__(self, within_s: float | None) -> None:
+        super().__init__(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=2)
+        self._within_s = within_s
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        """See the driver. Raises TimeoutError."""
+        async with asyncio.timeout(self._within_s):
+            return await super().call_with_retry(do, *args, **options)
+
+
+def connect(
+    address: str, *, max_connections: int, timeout_s: float = COMMAND_TIMEOUT_S, within_s: float | None = None
+) -> Redis:
     """A client for `address`. A full pool makes callers wait (the plain pool raises); answers are bytes.
 
-    A command is repeated at most twice after a lost connection: every script of ours may be (see port.py).
+    A command is repeated at most twice after a lost connection: every script of ours may be (see port.py). All its
+    tries together take `within_s` seconds at most, and so does the making of a connection.
     """
     options: dict[str, Any] = {
         "max_connections": max_connections,
@@ -43,7 +60,7 @@ def connect(address: str, *, max_connections: int, timeout_s: float = COMMAND_TI
         "socket_connect_timeout": min(CONNECT_TIMEOUT_S, timeout_s),
         "socket_keepalive": True,
         "health_check_interval": 10,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries=2),
+        "retry": _Ending(within_s),
         "retry_on_error": [ConnectionError, TimeoutError, BusyLoadingError],
     }
     return Redis.from_pool(_pool(address, options))

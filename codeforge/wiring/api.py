@@ -14,7 +14,7 @@ from codeforge.submission import Submissions
 from codeforge.web.guard import AddressGuard
 from codeforge.wiring.embeddings import embedder
 from codeforge.wiring.graph import graph_store
-from codeforge.wiring.ledger import rates, redis_ledger
+from codeforge.wiring.ledger import REQUEST_S, rates, redis_ledger
 from codeforge.wiring.vectors import vector_store
 
 API_CONNECTIONS = 64
@@ -44,7 +44,7 @@ class ApiServices:
 
 async def api_services(settings: Settings) -> ApiServices:
     """The front door's services."""
-    ledger = redis_ledger(settings, connections=API_CONNECTIONS, blocking=STREAM_CONNECTIONS)
+    ledger = redis_ledger(settings, connections=API_CONNECTIONS, blocking=STREAM_CONNECTIONS, within_s=REQUEST_S)
     graph, vectors, texts = graph_store(settings), vector_store(settings), embedder(settings)
     limits = rates(settings)
     guard = AddressGuard(settings.allow_private_hosts)

@@ -17,6 +17,8 @@ from codeforge.worker_types import Priority, WorkerType
 BACKGROUND_CONNECTIONS = 8
 RATE_CONNECTIONS = 32
 BLOCKING_TIMEOUT_S = 15.0
+REQUEST_S = 10.0
+"""How long a client of the API waits for a server that stands still, as for the stores."""
 
 
 def bells() -> Bells:
@@ -56,14 +58,17 @@ def rates(settings: Settings) -> Rates:
     """How fast tenants may submit."""
     if settings.rate_limit is None:
         return NoRates()
-    return RedisRates(connect(settings.redis_address, max_connections=RATE_CONNECTIONS), settings.rate_limit)
+    redis = connect(settings.redis_address, max_connections=RATE_CONNECTIONS, within_s=REQUEST_S)
+    return RedisRates(redis, settings.rate_limit)
 
 
-def redis_ledger(settings: Settings, *, connections: int, blocking: int = 2) -> RedisLedger:
-    """The ledger as the API and the workers see it."""
+def redis_ledger(
+    settings: Settings, *, connections: int, blocking: int = 2, within_s: float | None = None
+) -> RedisLedger:
+    """The ledger as the API and the workers see it; `within_s` is for those who have somebody waiting."""
     address = settings.redis_address
     return RedisLedger(
-        connect(address, max_connections=connections),
+        connect(address, max_connections=connections, within_s=within_s),
         connect(address, max_connections=blocking, timeout_s=BLOCKING_TIMEOUT_S),
         bells(),
         partitions=settings.outbox_partitions,
