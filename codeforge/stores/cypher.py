@@ -16,6 +16,9 @@ STATEMENT_ROWS = 500
 TRANSACTION_ROWS = 4_000
 """Enough for what a batch of the projector mostly comes to: a page that two transactions change is written twice."""
 
+LEAST_ROWS = 250
+"""Of a transaction while larger ones fail."""
+
 Statement = tuple[str, Sequence[Row]]
 """Cypher text and its parameter `rows`."""
 
@@ -44,14 +47,14 @@ VERSIONS = (
 Groups = Sequence[NodeRows | PartRows] | Sequence[EdgeRows | VersionRows]
 
 
-def transactions_of(groups: Groups) -> Iterator[list[Statement]]:
-    """Statements of at most STATEMENT_ROWS rows, in the groups' order, as transactions of at most TRANSACTION_ROWS."""
+def transactions_of(groups: Groups, most_rows: int = TRANSACTION_ROWS) -> Iterator[list[Statement]]:
+    """Statements of at most STATEMENT_ROWS rows, in the groups' order, as transactions of at most `most_rows`."""
     transaction: list[Statement] = []
-    size = 0
+    size, step = 0, min(STATEMENT_ROWS, most_rows)
     for group in groups:
-        for start in range(0, len(group.rows), STATEMENT_ROWS):
-            rows = group.rows[start : start + STATEMENT_ROWS]
-            if size + len(rows) > TRANSACTION_ROWS:
+        for start in range(0, len(group.rows), step):
+            rows = group.rows[start : start + step]
+            if size + len(rows) > most_rows:
                 yield transaction
                 transaction, size = [], 0
             transaction.append(_statement(group, rows))

@@ -20,7 +20,14 @@ from neo4j.exceptions import (
 from pydantic import SecretStr
 
 from codeforge.errors import CodeForgeError, GraphUnavailable, RowRejected, SettingsError
-from codeforge.stores.cypher import PING, Statement, constraint_statements, transactions_of
+from codeforge.stores.cypher import (
+    LEAST_ROWS,
+    PING,
+    TRANSACTION_ROWS,
+    Statement,
+    constraint_statements,
+    transactions_of,
+)
 from codeforge.stores.graph_parts import parts_apart
 from codeforge.stores.graph_reader import read_neighbourhood, read_tasks, read_trail
 from codeforge.stores.graph_rows import EdgeRows, Row, VersionRows, edge_rows, node_rows, version_rows
@@ -75,6 +82,7 @@ class Neo4jStore:
         self._database = database
         self._timeout_s = timeout_s
         self._edge_writer = asyncio.Lock()
+        self._rows = TRANSACTION_ROWS
         try:
             self._driver = AsyncGraphDatabase.driver(
                 uri,
@@ -100,13 +108,21 @@ class Neo4jStore:
     async def write(self, batch: GraphBatch) -> None:
         """Checks all rows, then writes nodes, those that are parts of a task with the edge to them, then the other
         edges, which only one writer of this store does at a time: two that touch the same nodes in different orders
-        would deadlock. Edges whose ends are not both there are left out. Raises RowRejected and GraphUnavailable."""
+        would deadlock. Edges whose ends are not both there are left out. Raises RowRejected and GraphUnavailable.
+
+        After a failure the transactions are smaller, until one write succeeds: what takes a slow server longer than it
+        may would fail again and again."""
         nodes, edges = parts_apart(node_rows(batch.nodes), edge_rows(batch.edges))
-        for statements in transactions_of(nodes):
-            await self._transact(_running(statements))
-        if edges:
-            groups: list[EdgeRows | VersionRows] = [*edges, *version_rows(edges)]
-            await self._write_edges(list(transactions_of(groups)))
+        groups: list[EdgeRows | VersionRows] = [*edges, *version_rows(edges)]
+        try:
+            for statements in transactions_of(nodes, self._rows):
+                await self._write_rows(statements)
+            if edges:
+                await self._write_edges(list(transactions_of(groups, self._rows)))
+        except GraphUnavailable:
+            self._rows = max(LEAST_ROWS, self._rows // 2)
+            raise
+        self._rows = min(TRANSACTION_ROWS, 2 * self._rows)
 
     async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None:
         """As the port has it, read in one transaction. Raises GraphUnavailable."""
@@ -148,9 +164,13 @@ class Neo4jStore:
             raise GraphUnavailable("the graph store is busy with other writes") from error
         try:
             for statements in transactions:
-                await self._transact(_running(statements))
+                await self._write_rows(statements)
         finally:
             self._edge_writer.release()
+
+    async def _write_rows(self, statements: Sequence[Statement]) -> None:
+        """One transaction."""
+        await self._transact(_running(statements))
 
     async def _transact(self, work: _Work[_T], *, reading: bool = False) -> _T:
         return await self._bounded(self._retried(unit_of_work(timeout=self._timeout_s)(work), reading=reading))
