@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError
 from codeforge.errors import EmbeddingsUnavailable, RowRejected
 from codeforge.retry_after import retry_after_s
 
-MAX_BATCH = 128
+MAX_BATCH, LEAST_BATCH, GROWTH = 128, 8, 4
 ATTEMPTS = 4
 BACKOFF_S = 0.5
 MAX_WAIT_S = 20.0
@@ -44,7 +44,8 @@ class HttpEmbedder:
     """An `Embedder` over HTTP.
 
     A batch gets `ATTEMPTS` tries, each within `timeout_s` seconds. Between them it waits as long as the service asks,
-    at most `MAX_WAIT_S`, or else twice as long each time, with jitter.
+    at most `MAX_WAIT_S`, or else twice as long each time, with jitter. After a failure batches are smaller, and grow
+    slowly again: what takes a slow service longer than it may would fail each time.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class HttpEmbedder:
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key.get_secret_value()}"}
+        self._most = MAX_BATCH
         self._client = httpx.AsyncClient(headers=headers, timeout=timeout_s, trust_env=False)
 
     @property
@@ -74,11 +76,16 @@ class HttpEmbedder:
         """See `Embedder.embed`. Raises RowRejected when the service refuses a text for what it is, or fails it each
         time and no other."""
         vectors: list[list[float]] = []
-        for start in range(0, len(texts), MAX_BATCH):
-            try:
-                vectors += await self._embedded(list(texts[start : start + MAX_BATCH]), ATTEMPTS)
-            except _TextFault as fault:
-                raise await self._judged(fault) from fault
+        most = self._most
+        try:
+            for start in range(0, len(texts), most):
+                vectors += await self._embedded(list(texts[start : start + most]), ATTEMPTS)
+        except _TextFault as fault:
+            raise await self._judged(fault) from fault
+        except EmbeddingsUnavailable:
+            self._most = max(LEAST_BATCH, most // 2)
+            raise
+        self._most = min(MAX_BATCH, self._most + GROWTH)
         return vectors
 
     async def close(self) -> None:

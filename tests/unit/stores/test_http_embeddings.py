@@ -171,6 +171,24 @@ def test_nonsense_is_unavailable(body: object) -> None:
     assert isinstance(raised, EmbeddingsUnavailable)
 
 
+def test_what_a_slow_service_has_no_time_for_is_asked_for_in_smaller_batches() -> None:
+    def slow(request: Request) -> Answer:
+        return embeddings(request) if len(request.body["input"]) <= MAX_BATCH // 4 else error(503)
+
+    async def run(url: str) -> int:
+        embedder = HttpEmbedder(url, SecretStr(KEY), "m", DIM, backoff_s=BACKOFF_S)
+        try:
+            for _ in range(2):
+                with pytest.raises(EmbeddingsUnavailable):
+                    await embedder.embed(["text"] * MAX_BATCH)
+            return len(await embedder.embed(["text"] * MAX_BATCH))
+        finally:
+            await embedder.close()
+
+    with CannedServer(slow) as server:
+        assert asyncio.run(run(server.url)) == MAX_BATCH
+
+
 def test_a_service_that_is_not_there_or_hangs_is_unavailable_in_time() -> None:
     with pytest.raises(EmbeddingsUnavailable):
         embed(f"http://127.0.0.1:{free_port()}", ["text"])
