@@ -45,6 +45,8 @@ def problem_of(error: CodeForgeError) -> Response:
         detail = f"{error.field}: {error.message.removeprefix(f'{error.field} ')}"
         return problem(error.status, error.code, detail, field=error.field)
     response = problem(error.status, error.code, error.message)
+    if not error.retryable and "Retry-After" in response.headers:
+        del response.headers["Retry-After"]  # it helps nobody: a setting is missing, say
     if isinstance(error, BodyTimeout):
         response.headers["Connection"] = "close"  # what still comes of the body is no request
     if isinstance(error, TooMuch):

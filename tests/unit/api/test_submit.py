@@ -249,6 +249,7 @@ async def test_without_a_model_its_types_are_503_and_name_both_settings(kind: st
         assert problem["code"] == "model_not_configured"
         assert "CODEFORGE_OPENROUTER_API_KEY" in problem["detail"]
         assert "CODEFORGE_LLM_BASE_URL" in problem["detail"]
+        assert "Retry-After" not in answer.headers  # it is a setting that is missing
         assert queued(door) == 0
         await door.submitted()  # a scrape needs none
     async with opened() as door:
