@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from codeforge.errors import StackError
+from codeforge.garbage import collect_seldom
 from codeforge.local.qdrant.app import create_app
 from codeforge.local.qdrant.catalog import Catalog
 from codeforge.settings import is_loopback
@@ -78,6 +79,7 @@ def _serve(catalog: Catalog, listener: socket.socket, greeting: str) -> None:
         # The server has handlers of its own while it runs. These are for the moment before, and for the signal that it
         # raises again when it has stopped: it is no reason to end by a signal then.
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    collect_seldom()
     sys.stderr.write(f"{greeting}\n")
     server.run(sockets=[listener])
 

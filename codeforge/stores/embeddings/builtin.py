@@ -86,7 +86,7 @@ class _Words:
         """The vector, of any length but 0; a constant one when the text has no token."""
         ids = self._tokens.ids(text)
         # A product of ones adds up faster than `sum` does along this axis.
-        total = np.ones(len(ids), dtype=np.float32) @ self._vectors.take(ids, axis=0) if ids else None
+        total = np.ones(len(ids), dtype=np.float32) @ self._vectors.take(ids, axis=0) if len(ids) else None
         return total if total is not None and total.any() else 1.0
 
 

@@ -47,7 +47,7 @@ def test_they_are_the_tokens_of_the_whole_text(tokenizer: Any) -> None:
     texts = [*ODD, *pieces]
     found = Tokens(tokenizer)
     for text in [*texts, *reversed(texts)]:  # words new, and words known
-        assert found.ids(text) == tokenizer.encode(text, add_special_tokens=False).ids, text
+        assert found.ids(text).tolist() == tokenizer.encode(text, add_special_tokens=False).ids, text
 
 
 def test_no_more_words_are_remembered_than_the_bound(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,5 +55,5 @@ def test_no_more_words_are_remembered_than_the_bound(tokenizer: Any, monkeypatch
     found = Tokens(tokenizer)
     for number in range(40):
         text = " ".join(f"word{number}x{place} {'long' * 20}{place} " for place in range(number))
-        assert found.ids(text) == tokenizer.encode(text, add_special_tokens=False).ids
+        assert found.ids(text).tolist() == tokenizer.encode(text, add_special_tokens=False).ids
         assert len(found._known) <= 50
