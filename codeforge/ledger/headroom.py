@@ -43,17 +43,23 @@ class Headroom:
         self._max_age_s = max_age_s
         self._read_at = float("-inf")
         self._memory: Memory | None = None
-        self._first = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
 
     async def check(self) -> None:
         """Raises LedgerFull from 80% of `maxmemory` on; LedgerUnavailable for a server that evicts, or that is away."""
         if self._memory is None:
-            async with self._first:
-                if self._memory is None:
-                    await self._read()
+            await self._first()
         elif self._clock() - self._read_at >= self._max_age_s:
             await self._read()
         self._judge()
+
+    async def _first(self) -> None:
+        """One look for all who wait for it, whose failure they share: one after another they would wait for a server
+        that stands still, each for as long as those before together and once more."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._read())
+            self._looking.add_done_callback(_heard)
+        await asyncio.shield(self._looking)
 
     async def _read(self) -> None:
         self._read_at = self._clock()
@@ -68,6 +74,12 @@ class Headroom:
             raise LedgerUnavailable("the ledger's server drops tasks when its memory is full; nothing was accepted")
         if memory.used >= FULL * memory.limit:
             raise LedgerFull(f"the ledger's memory is filled to {FULL:.0%}; nothing was accepted")
+
+
+def _heard(task: "asyncio.Task[None]") -> None:
+    """All who waited may have left."""
+    if not task.cancelled():
+        task.exception()
 
 
 def require_noeviction(address: str) -> None:

@@ -2,33 +2,63 @@
 time, and what comes after is answered by what was asked then."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
+from redis.asyncio import Redis
 
+from codeforge.errors import LedgerUnavailable
 from codeforge.ledger.connection import connect
+from codeforge.ledger.headroom import Headroom
 from tests.patience import PATIENCE_S
 from tests.servers.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_server_that_never_answers_is_tried_once_in_the_time_there_is() -> None:
-    tries = 0
+@dataclass
+class Silent:
+    """A server that only counts who connects."""
 
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal tries
-        tries += 1
+    tries: int = 0
+    url: str = ""
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.tries += 1
         await reader.read()
         writer.close()
 
-    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        client = connect(f"redis://127.0.0.1:{port}/0", max_connections=1, timeout_s=1.0, within_s=0.5)
-        async with asyncio.timeout(PATIENCE_S):
-            with pytest.raises(TimeoutError):
-                await client.ping()
-        await client.aclose(close_connection_pool=True)
-    assert tries == 1
+
+@pytest.fixture
+async def silent() -> AsyncIterator[Silent]:
+    counting = Silent()
+    async with await asyncio.start_server(counting.take, "127.0.0.1", 0) as server:
+        counting.url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+        yield counting
+
+
+@pytest.fixture
+async def client(silent: Silent) -> AsyncIterator[Redis]:
+    redis = connect(silent.url, max_connections=4, timeout_s=1.0, within_s=0.5)
+    yield redis
+    await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_server_that_never_answers_is_tried_once_in_the_time_there_is(silent: Silent, client: Redis) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(TimeoutError):
+            await client.ping()
+    assert silent.tries == 1
+
+
+async def test_those_who_come_together_wait_together_for_it(silent: Silent, client: Redis) -> None:
+    """The first submissions of an API that has just started."""
+    room = Headroom(client)
+    async with asyncio.timeout(PATIENCE_S):
+        answers = await asyncio.gather(*(room.check() for _ in range(20)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {LedgerUnavailable}
+    assert silent.tries == 1
 
 
 async def test_an_answer_that_came_too_late_is_nobody_else_s(valkey: ValkeyServer) -> None:
