@@ -29,6 +29,9 @@ MAX_STREAMS = 200
 BLOCK_MS = 5_000
 EVENT_ID = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?")
 LARGEST_ID_PART = 2**64 - 1
+AT_ONCE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Nginx and its like keep answers back until they are long, unless they are told not to."""
+
 TERMINAL = frozenset(state.value for state in TaskState if state.terminal)
 
 
@@ -54,7 +57,7 @@ class EventStream(StreamingResponse):
     is sent. Raises TooManyStreams."""
 
     def __init__(self, events: AsyncIterator[bytes], slots: StreamSlots) -> None:
-        super().__init__(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        super().__init__(events, media_type="text/event-stream", headers=AT_ONCE)
         slots.take()
         self._slots = slots
 

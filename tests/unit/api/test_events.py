@@ -47,6 +47,11 @@ async def test_ended_task_tells_its_whole_story_and_the_stream_ends(door: Door) 
     assert events[3][2]["error"] == {"code": "x", "message": "why"}
 
 
+async def test_nothing_on_the_way_keeps_events_back(door: Door) -> None:
+    headers = (await door.http.head(f"/tasks/{await door.submitted()}/events")).headers
+    assert (headers["Cache-Control"], headers["X-Accel-Buffering"]) == ("no-store", "no")
+
+
 async def test_stream_follows_a_task_to_its_end(door: Door) -> None:
     task_id = await door.submitted()
     stream = asyncio.create_task(story(door, task_id))
