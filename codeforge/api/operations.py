@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Iterator, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
@@ -122,7 +123,8 @@ def health_routes(registry: CollectorRegistry, ledger_errors: Counter) -> APIRou
             plain = openmetrics.ALLOWUTF8
             text = openmetrics.generate_latest(Together(parts), escaping=plain)  # type: ignore[no-untyped-call]  # typed in part
             return Response(text, media_type=openmetrics.CONTENT_TYPE_LATEST)
-        return Response(generate_latest(Together(parts)), media_type=CONTENT_TYPE_LATEST)
+        # The version that every reader knows; our names are the same in the next one.
+        return Response(generate_latest(Together(parts)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return router
 

@@ -164,6 +164,12 @@ async def test_metrics_hold_every_name_of_the_contract_once(door: Door) -> None:
     assert len(kinds) == len(set(kinds))
 
 
+@pytest.mark.parametrize("accept", ["", "*/*", "text/plain", "text/html"])
+async def test_who_asks_for_no_other_format_gets_the_text_that_every_reader_knows(door: Door, accept: str) -> None:
+    answer = await door.http.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
 PROMETHEUS_ACCEPTS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
