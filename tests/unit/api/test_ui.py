@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from codeforge.inputs import INPUTS
+from codeforge.worker_types import WorkerType
 from tests.unit.api.door import Door, opened
 from tests.unit.api.test_access import KEYED_ROUTES, KEYS
 
@@ -47,6 +49,16 @@ async def test_the_viewer_sends_the_description_to_no_validator(door: Door) -> N
 @pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect", "/docs/favicon.png", "/ui/docs.js", "/ui/nothing"])
 async def test_there_are_no_other_files(door: Door, path: str) -> None:
     assert (await door.http.get(path)).status_code == 404
+
+
+async def test_the_page_has_an_example_of_every_type_that_is_accepted(door: Door) -> None:
+    script = (await door.http.get("/ui/app.js")).text
+    examples = re.search(r"const EXAMPLES = \{\n(.*?)\n\};", script, re.DOTALL)
+    assert examples is not None
+    rows = dict(re.findall(r"^  (\w+): (\{.*\}),$", examples[1], re.MULTILINE))
+    assert set(rows) == set(WorkerType)
+    for worker_type, row in rows.items():
+        INPUTS[WorkerType(worker_type)].model_validate_json(re.sub(r"(\w+): ", r'"\1": ', row))
 
 
 async def test_the_page_shows_every_figure_of_a_queue(door: Door) -> None:
