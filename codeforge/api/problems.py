@@ -30,7 +30,7 @@ RETRY_AFTER_S = 2
 
 
 def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
-    """One problem. `type` is a relative reference that the documentation resolves; `title` is the status's phrase."""
+    """One problem. `type` is a reference that names its kind, and leads to no page; `title` is the status's phrase."""
     body = {"type": f"/problems/{code}", "title": HTTPStatus(status).phrase, "status": status, "code": code}
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     if status == HTTPStatus.UNAUTHORIZED:
