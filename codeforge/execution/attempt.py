@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from codeforge.agent import Agent, EarlierResults, ModelClient, PageFetcher, TextEmbedder, WebSearch
-from codeforge.errors import CodeForgeError, ModelError, StaleClaim, TaskError
+from codeforge.errors import CodeForgeError, LedgerFull, LedgerUnavailable, ModelError, StaleClaim, TaskError
 from codeforge.execution.backoff import retry_delay_s
 from codeforge.execution.context import LedgerContext
 from codeforge.execution.control import AttemptControl, StopReason
@@ -60,6 +60,10 @@ class AttemptRunner:
                 log.warning("attempt_superseded", task_id=claimed.task.id, fence=claimed.claim.fence)
                 span.fail(error.code)
                 return None
+            except LedgerUnavailable as error:
+                log.warning("attempt_given_up", task_id=claimed.task.id, code=error.code)
+                span.fail(error.code)
+                return await _to_its_end(lambda: self._hand_in(claimed, None, crashed=False))
             tell_outcome(span, outcome)
             crashed = control.reason is StopReason.OVERGROWN
             state = await _to_its_end(lambda: self._hand_in(claimed, outcome, crashed=crashed))
@@ -68,7 +72,8 @@ class AttemptRunner:
             return state
 
     async def _outcome(self, claimed: ClaimedTask, agent: Agent, control: AttemptControl) -> Outcome | None:
-        """None means: hand the task back."""
+        """None means: hand the task back. So does LedgerUnavailable, which is no fault of the task; a ledger that is
+        full may be, and a task that fills it must come to an end."""
         task = claimed.task
         context = LedgerContext(
             claimed,
@@ -97,6 +102,8 @@ class AttemptRunner:
         except StaleClaim:
             raise
         except Exception as error:
+            if isinstance(error, LedgerUnavailable) and not isinstance(error, LedgerFull):
+                raise
             if limit.expired() and isinstance(error, TimeoutError):
                 message = f"the task ran longer than its timeout_s of {task.timeout_s}"
                 return Outcome("failed", error=TaskFailure("timeout", message, False))

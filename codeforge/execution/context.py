@@ -139,8 +139,13 @@ class LedgerContext:
         if len(text) > MAX_STEP_BYTES:
             raise TaskError(f"step {name!r} left more than {MAX_STEP_BYTES} bytes", code="step_too_large")
         entry = encode(Entry(text, mark))
-        keep = to_its_end if paid or call is not None else patiently
-        await keep(lambda: self._ledger.record_step(self._claim, name, entry, call, paid=paid))
+        if not paid:
+            await patiently(lambda: self._ledger.record_step(self._claim, name, entry, None))
+            return
+        try:
+            await to_its_end(lambda: self._ledger.record_step(self._claim, name, entry, call, paid=True))
+        except LedgerUnavailable as error:  # costs an attempt: what is lost each time is not paid for without end
+            raise TaskError(error.message, code=error.code, retryable=True) from error
 
     async def model(self, name: str, request: ModelRequest) -> ModelReply:
         """See `AgentContext.model`.
@@ -164,7 +169,7 @@ class LedgerContext:
             await patiently(lambda: self._ledger.begin_call(self._claim, name))
             reply = await self._call(self._model, name, request)
             call = ModelCall(name, reply.model, reply.input_tokens, reply.output_tokens, reply.usd, reply.ms)
-            await self._record(name, reply, mark, call)
+            await self._record(name, reply, mark, call, paid=True)
         return reply
 
     async def _call(self, model: ModelClient, name: str, request: ModelRequest) -> ModelReply:

@@ -97,6 +97,34 @@ async def test_long_outage_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ledger.calls > 1
 
 
+@pytest.mark.usefixtures("_hurried")
+async def test_outage_that_a_step_gave_up_on_costs_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.execution.patience.PATIENCE_S", 0.0)
+    ledger = Flaky()
+
+    async def act(ctx: AgentContext) -> ResultModel:
+        ledger.away = 1
+        await ctx.emit("note", {"n": 1})
+        return EMPTY
+
+    task = await Bench(ledger).attempt(act, max_attempts=1)
+    assert (task.state, task.attempts) == (TaskState.QUEUED, 0)
+
+
+@pytest.mark.usefixtures("_hurried")
+async def test_outage_that_a_paid_answer_was_lost_to_costs_an_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.execution.patience.PATIENCE_S", 0.0)
+    ledger = Flaky()
+
+    async def act(ctx: AgentContext) -> ResultModel:
+        ledger.away = 1
+        await ctx.model("ask", ModelRequest(messages=[Message(role="user", content="hello")]))
+        return EMPTY
+
+    task = await Bench(ledger).attempt(act, max_attempts=1)
+    assert (task.state, task.error and task.error.code) == (TaskState.DEAD, "ledger_unavailable")
+
+
 @pytest.mark.parametrize(
     "pay",
     [
