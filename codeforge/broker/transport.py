@@ -82,7 +82,12 @@ class _ManyAtOnce:
             raise
 
     def _hand_on(self: Any, messages: Sequence[bytes], queue: str) -> None:
-        """Each of them, also when one raises."""
+        """Each of them, also when one raises. What a worker took while it stops goes back as it is, to where it was:
+        kombu would put it back in a form that no worker can read."""
+        if queue not in self.connection._callbacks:
+            with self.conn_or_acquire() as client:
+                client.rpush(queue, *reversed(messages))
+            return
         failure = None
         for message in messages:
             try:

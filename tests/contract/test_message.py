@@ -47,6 +47,15 @@ def test_it_has_the_fields_of_what_kombu_publishes(valkey: ValkeyServer) -> None
     assert ours["properties"]["delivery_info"] == theirs["properties"]["delivery_info"]
 
 
+def test_rings_that_nobody_consumes_any_more_go_back_as_they_were(valkey: ValkeyServer) -> None:
+    app = make_app(load_settings({"REDIS_URL": valkey.url}), (WorkerType.SCRAPE,))
+    first, second, third = (ring(f"t{n}", WorkerType.SCRAPE, Priority.NORMAL).body for n in range(3))
+    with app.connection_for_read() as connection, redis.Redis.from_url(valkey.url) as client:
+        client.lpush("scrape", third)
+        connection.default_channel._hand_on([first, second], "scrape")
+        assert client.lrange("scrape", 0, -1) == [third, second, first]
+
+
 @pytest.mark.parametrize("pool", ["solo", "threads", "prefork"])
 def test_a_stock_worker_takes_it(valkey: ValkeyServer, tmp_path: Path, pool: str) -> None:
     worker = CeleryWorker(valkey, tmp_path, "tests.contract.apps.stock_app", "--pool", pool, "--concurrency", "1")
