@@ -136,6 +136,10 @@ class AgentContext(Protocol):
         """A journaled web search. Raises TaskError `search_not_configured` where no key is set."""
         ...
 
+    def require_search(self, provider: Literal["auto", "tavily", "exa"]) -> None:
+        """Costs nothing. Raises TaskError `search_not_configured` where `web_search` would."""
+        ...
+
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One unit vector a text, in order. Not journaled: what follows from vectors belongs into a `step`. Raises
         EmbeddingsUnavailable, also where no embeddings are configured, and RowRejected for a text that is refused for
@@ -273,6 +277,10 @@ class PageFetcher(Protocol):
 
 class WebSearch(Protocol):
     """Port: web search providers."""
+
+    def require(self, provider: Literal["auto", "tavily", "exa"]) -> None:
+        """Raises TaskError `search_not_configured` where no key is set."""
+        ...
 
     async def search(self, query: str, *, provider: Literal["auto", "tavily", "exa"], limit: int) -> SearchReply:
         """Raises TaskError."""

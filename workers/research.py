@@ -126,7 +126,9 @@ class Research:
     async def run(self) -> Material:
         """Raises TaskError when the search that was asked for by name is not configured, SearchError and ModelError
         where trying again may help."""
-        found = self._found
+        found, provider = self._found, self._input.search
+        if provider != "none" and provider != "auto":
+            self._ctx.require_search(provider)  # before the first call is paid for
         await self._ctx.progress(0, self.stages + 1, "planning")
         questions = [*found.questions, *await self._planned()]
         found.questions = questions

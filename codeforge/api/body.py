@@ -70,7 +70,7 @@ def parse_body(body: bytes, model: type[T]) -> T:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         if first["type"] == "json_invalid":
-            raise BadRequest(f"the body is not valid JSON: {first['msg']}") from None
+            raise BadRequest(f"the body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}") from None
         raise invalid_input(error) from None
 
 

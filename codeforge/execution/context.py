@@ -238,6 +238,10 @@ class LedgerContext:
 
         return await self._step(name, search, SearchReply)
 
+    def require_search(self, provider: Literal["auto", "tavily", "exa"]) -> None:
+        """See `AgentContext.require_search`."""
+        self._search.require(provider)
+
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """See `AgentContext.embed`."""
         self._control.raise_if_cancelled()

@@ -50,6 +50,10 @@ class ConfiguredSearch:
         warnings = [text for reply in found for text in reply.warnings] + [failure.message for failure in failures]
         return SearchReply(hits=_merged([reply.hits for reply in found])[:limit], warnings=warnings)
 
+    def require(self, provider: Literal["auto", "tavily", "exa"]) -> None:
+        """See `WebSearch.require`."""
+        self._asked(provider)
+
     async def close(self) -> None:
         """Closes every service's connections."""
         for service in self._providers.values():

@@ -89,12 +89,17 @@ class FakeContext:
     ) -> SearchReply:
         """The prepared hits, or the prepared error; by the query where `hits` tells them apart."""
         self.searches.append((query, provider, limit))
-        if self.hits is None:
-            raise TaskError("set TAVILY_API_KEY or EXA_API_KEY", code="search_not_configured")
+        self.require_search(provider)
+        assert self.hits is not None
         found = self.hits.get(query, SearchReply(hits=[])) if isinstance(self.hits, Mapping) else self.hits
         if isinstance(found, TaskError):
             raise found
         return found
+
+    def require_search(self, provider: Literal["auto", "tavily", "exa"]) -> None:
+        """There are prepared hits."""
+        if self.hits is None:
+            raise TaskError("set TAVILY_API_KEY or EXA_API_KEY", code="search_not_configured")
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """What `vectors` gives for each, where it is there."""

@@ -94,6 +94,8 @@ class Web:
         self.queries.append(query)
         return SearchReply(hits=[])
 
+    def require(self, provider: str) -> None: ...
+
     async def close(self) -> None: ...
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import socket
 import time
 import traceback
@@ -139,6 +140,8 @@ def test_all_failing_is_an_error_that_is_worth_a_retry_when_one_is(tavily: Tavil
 )
 def test_without_a_key_the_error_names_the_settings(provider: Provider, named: str) -> None:
     error = failure(settings(), provider)
+    with pytest.raises(SearchError, match=re.escape(error.message)):
+        ConfiguredSearch(settings()).require(provider)
     assert (error.code, error.retryable) == ("search_not_configured", False)
     assert error.message.endswith(f"set {named}")
 

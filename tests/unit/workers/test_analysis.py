@@ -298,11 +298,12 @@ def test_auto_search_without_a_provider_goes_on_with_the_urls() -> None:
 
 
 @pytest.mark.parametrize("provider", ["tavily", "exa"])
-def test_a_search_asked_for_by_name_must_be_there(provider: str) -> None:
-    plan = {"plan": json.dumps({"questions": ["more"]})}
+def test_a_search_asked_for_by_name_must_be_there_before_anything_is_paid_for(provider: str) -> None:
+    ctx = FakeContext(answers={"plan": json.dumps({"questions": ["more"]})}, pages=PAGES)
     with pytest.raises(TaskError) as caught:
-        run(FakeContext(answers=plan, pages=PAGES), given(A, search=provider))
+        run(ctx, given(A, search=provider))
     assert caught.value.code == "search_not_configured"
+    assert ctx.requests == {}
 
 
 DOWN = TaskError("tavily is down", code="search_unavailable", retryable=True)
