@@ -54,7 +54,7 @@ COUNTERS = (
     CounterSpec("llm_requests", "codeforge_llm_requests", "Model calls.", ("model", "outcome"), model_first=True),
     CounterSpec("llm_tokens", "codeforge_llm_tokens", "Tokens.", ("model", "direction"), model_first=True),
     CounterSpec("llm_cost", "codeforge_llm_cost_usd", "Spent on models, in USD.", ("type", "model")),
-    CounterSpec("calls_repeated", "codeforge_llm_calls_repeated", "Paid calls, searches, renderings sent twice.", ("type",), (TYPES,)),
+    CounterSpec("calls_repeated", "codeforge_llm_calls_repeated", "Paid requests sent twice.", ("type",), (TYPES,)),
     CounterSpec("leases_expired", "codeforge_leases_expired", "Workers that stopped without a word.", (), ()),
     CounterSpec("pod_marks", "codeforge_pod_marks", "Marks of busy and idle pods.", ("outcome",), (MARKS,)),
     CounterSpec("reused", "codeforge_results_reused", "Earlier results given instead of work.", ("type",), (REUSING,)),
