@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from codeforge.capacity.redis_load import RedisCosts
 from codeforge.identity import new_task_id
@@ -20,6 +20,8 @@ LEASE_S = 300.0
 LETTERS = 100
 COUNTED = ("evalsha", "brpop")
 """Commands by their own counters: several may come in one read of a connection, and what a script calls is not sent."""
+
+T = TypeVar("T")
 
 
 class Redis(Protocol):
@@ -53,26 +55,34 @@ class Cost:
 
 
 class Measurement:
-    """`tasks` tasks go through their life together, phase by phase, so that each phase's cost can be read."""
+    """`tasks` tasks go through their life together, phase by phase, so that each phase's cost can be read.
 
-    def __init__(self, redis: Redis, ledger: Ledger, outbox: Outbox, tasks: int) -> None:
+    Each of the `ledgers` stands for a process that writes one thing after another. What the agents of one process write
+    at the same moment shares runs of scripts, but agents take their time, so that a deployment's seldom meet.
+    """
+
+    def __init__(self, redis: Redis, ledgers: Sequence[Ledger], outbox: Outbox, tasks: int) -> None:
         self._redis = redis
         self._outbox = outbox
-        self._ledger = ledger
+        self._ledgers = ledgers
         self._tasks = tasks
 
     async def costs(self) -> RedisCosts:
         """Runs all phases. Raises LedgerUnavailable."""
-        await self._ledger.renew_lease(WorkerRecord("measured", [WorkerType.SCRAPE], self._tasks))
+        await self._ledgers[0].renew_lease(WorkerRecord("measured", [WorkerType.SCRAPE], self._tasks))
         tasks = [_task() for _ in range(self._tasks)]
-        queued = await self._cost(lambda: _all([self._ledger.submit([task]) for task in tasks]))
+        queued = await self._cost(lambda: self._all(tasks, _submit))
         claimed: list[ClaimedTask] = []
-        taken = await self._cost(lambda: self._claim_all(tasks, claimed))
-        stepped = await self._cost(lambda: _all([self._steps(each) for each in claimed]))
-        back = await self._cost(lambda: _all([self._ledger.hand_back(each.claim) for each in claimed]))
+
+        async def claim(ledger: Ledger, task: NewTask) -> None:
+            claimed.extend(await self._claimed(ledger, task))
+
+        taken = await self._cost(lambda: self._all(tasks, claim))
+        stepped = await self._cost(lambda: self._all(claimed, _take_steps))
+        back = await self._cost(lambda: self._all(claimed, _hand_back))
         claimed.clear()
-        await self._claim_all(tasks, claimed)
-        ended = await self._cost(lambda: self._finish_all(claimed))
+        await self._all(tasks, claim)
+        ended = await self._cost(lambda: self._all(claimed, _finish))
         stored = await self._cost(self._store)
         running = queued.bytes + taken.bytes + stepped.bytes
         return RedisCosts(
@@ -106,22 +116,20 @@ class Measurement:
             float(info["used_memory_dataset"]),
         )
 
-    async def _claim_all(self, tasks: Sequence[NewTask], claimed: list[ClaimedTask]) -> None:
-        """Each takes a message off the broker's list first, as a Celery worker does. One after another: where agents
-        take their time, claims and ends seldom meet in one run of a script."""
-        for task in tasks:
-            await self._redis.brpop([queue_name(WorkerType.SCRAPE)], timeout=1)
-            found = await self._ledger.claim(task.id, "measured", secrets.token_hex(8))
-            if found is not None:
-                claimed.append(found)
+    async def _all(self, items: Sequence[T], work: Callable[[Ledger, T], Awaitable[None]]) -> None:
+        """Each process its share."""
 
-    async def _steps(self, task: ClaimedTask) -> None:
-        for number in range(STEPS):
-            await self._ledger.record_step(task.claim, f"step{number}", _json(STEP_BYTES), None)
+        async def process(number: int) -> None:
+            for item in items[number :: len(self._ledgers)]:
+                await work(self._ledgers[number], item)
 
-    async def _finish_all(self, claimed: Sequence[ClaimedTask]) -> None:
-        for task in claimed:
-            await self._ledger.finish(task.claim, Outcome("succeeded", result=_json(RESULT_BYTES)))
+        await asyncio.gather(*(process(number) for number in range(len(self._ledgers))))
+
+    async def _claimed(self, ledger: Ledger, task: NewTask) -> Sequence[ClaimedTask]:
+        """A message is taken off the broker's list first, as a Celery worker does."""
+        await self._redis.brpop([queue_name(WorkerType.SCRAPE)], timeout=1)
+        found = await ledger.claim(task.id, "measured", secrets.token_hex(8))
+        return () if found is None else (found,)
 
     async def _store(self) -> None:
         """The projector's side, in batches."""
@@ -135,8 +143,21 @@ def _succeeded(counted: Mapping[str, float]) -> float:
     return counted.get("calls", 0) - counted.get("failed_calls", 0)
 
 
-async def _all(calls: Sequence[Awaitable[object]]) -> None:
-    await asyncio.gather(*calls)
+async def _submit(ledger: Ledger, task: NewTask) -> None:
+    await ledger.submit([task])
+
+
+async def _take_steps(ledger: Ledger, task: ClaimedTask) -> None:
+    for number in range(STEPS):
+        await ledger.record_step(task.claim, f"step{number}", _json(STEP_BYTES), None)
+
+
+async def _hand_back(ledger: Ledger, task: ClaimedTask) -> None:
+    await ledger.hand_back(task.claim)
+
+
+async def _finish(ledger: Ledger, task: ClaimedTask) -> None:
+    await ledger.finish(task.claim, Outcome("succeeded", result=_json(RESULT_BYTES)))
 
 
 def _task() -> NewTask:

@@ -17,19 +17,20 @@ class RedisCosts:
 
     `*_commands` are those that clients send (a script is one), `*_us` the server's processor time in microseconds,
     `*_bytes` what a task holds. `pod_commands_s` is what an idle worker process sends a second: a heartbeat, and its
-    waiting for messages. The defaults are those of 4,000 tasks on two busy cores, with Valkey 8.1; yours will differ.
+    waiting for messages. The defaults are medians of three times 4,000 tasks on two cores, with Valkey 8.1; yours will
+    differ.
     """
 
     submit_commands: float = 1.0
-    submit_us: float = 115.0
-    run_commands: float = 6.1
-    run_us: float = 465.0
+    submit_us: float = 149.0
+    run_commands: float = 6.0
+    run_us: float = 576.0
     store_commands: float = 0.1
-    store_us: float = 92.0
+    store_us: float = 94.0
     hand_back_commands: float = 1.0
-    queued_bytes: float = 7_715.0
-    running_bytes: float = 10_431.0
-    kept_bytes: float = 12_135.0
+    queued_bytes: float = 7_633.0
+    running_bytes: float = 10_372.0
+    kept_bytes: float = 12_187.0
     pod_commands_s: float = 2.0
 
     @property

@@ -1,5 +1,6 @@
 """`codeforge capacity measure`: what a task costs Redis, on an embedded Valkey of its own."""
 
+import asyncio
 from typing import Any
 
 from codeforge.capacity.measurement import Measurement
@@ -10,6 +11,7 @@ from codeforge.local.scratch import scratch_valkey
 from codeforge.settings import load_settings
 from codeforge.wiring.ledger import redis_ledger, retention
 
+PROCESSES = 16
 CONNECTIONS = 20
 
 
@@ -17,11 +19,11 @@ async def measured_costs(tasks: int) -> RedisCosts:
     """Starts the server, lets the tasks through, and stops it. Raises StackError, LedgerUnavailable."""
     async with scratch_valkey() as address:
         settings = load_settings({"redis_url": address, "lease_s": "300"})
-        ledger = redis_ledger(settings, connections=CONNECTIONS)
+        ledgers = [redis_ledger(settings, connections=1) for _ in range(PROCESSES)]
         redis: Any = connect(address, max_connections=CONNECTIONS)
         outbox = RedisOutbox(redis, redis, partitions=settings.outbox_partitions, retention=retention(settings))
         try:
-            return await Measurement(redis, ledger, outbox, tasks).costs()
+            return await Measurement(redis, ledgers, outbox, tasks).costs()
         finally:
             await redis.aclose()
-            await ledger.close()
+            await asyncio.gather(*(ledger.close() for ledger in ledgers))

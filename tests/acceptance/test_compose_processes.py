@@ -22,7 +22,9 @@ def embeddings() -> Iterator[CannedServer]:
 
     def answer(request: Request) -> Answer:
         vectors = asyncio.run(embedder.embed(request.body["input"]))
-        data = [{"object": "embedding", "index": place, "embedding": vector} for place, vector in enumerate(vectors)]
+        data = [
+            {"object": "embedding", "index": place, "embedding": list(vector)} for place, vector in enumerate(vectors)
+        ]
         usage = {"prompt_tokens": 1, "total_tokens": 1}
         return Answer(200, {"object": "list", "data": data, "model": request.body["model"], "usage": usage})
 

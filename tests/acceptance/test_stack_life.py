@@ -77,7 +77,8 @@ def test_suspects_run_in_another_process_and_can_be_cancelled_there(stack: Stack
     with redis.Redis.from_url(stack.ready["redis"]) as ledger:
         ids = [stack.submit("scrape", {"urls": [site.url(path)]}, delay_s=1) for path in ("/bread", "/slow")]
         for task_id in ids:
-            ledger.hset(f"cf:task:{task_id}", "crashes", 2)  # as after two crashes in company
+            # As after two crashes in company, which cost no attempt.
+            ledger.hset(f"cf:task:{task_id}", mapping={"crashes": 2, "fence": 2})
     done = stack.finished(ids[0])
     assert (done["state"], done["attempts"], len(done["result"]["pages"])) == ("succeeded", 1, 1)
     eventually(lambda: stack.task(ids[1])["state"] == "running", "the second one running")
