@@ -41,8 +41,13 @@ class _Head:
     size: int
 
     @property
-    def position(self) -> tuple[int, int]:
-        return stream_position(self.entry_id)
+    def position(self) -> tuple[int, int, int]:
+        return _position(self.partition, self.entry_id)
+
+
+def _position(partition: int, entry_id: str) -> tuple[int, int, int]:
+    """Where an entry stands among those of all partitions; two of them may give the same id, each to its own."""
+    return *stream_position(entry_id), partition
 
 
 def _head(partition: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> _Head:
@@ -97,7 +102,7 @@ class RedisOutbox:
             found = sorted(chain(found, *read.values()), key=lambda head: head.position)
             # What was not read is younger than what was read last of its partition.
             if unread and len(found) >= count:
-                known = min(stream_position(last[number]) for number in unread)
+                known = min(_position(number, last[number]) for number in unread)
                 if found[count - 1].position <= known:
                     break
         return found

@@ -62,6 +62,17 @@ async def test_oldest_entries_come_first_whatever_their_partition(cf: LedgerEngi
     assert await cf.outbox.read([0, 1], 3, 1 << 20, behind=entries) == []
 
 
+async def test_entries_of_one_moment_come_in_one_order_however_they_are_read(cf: LedgerEngine) -> None:
+    tasks = [await cf.submitted() for _ in range(40)]
+    await asyncio.gather(*(cf.ledger.cancel("acme", task.id) for task in tasks))
+    entries = await cf.outbox.read([0, 1], 100, 1 << 20)
+    # A server's streams number the entries of a millisecond each by itself: of these some have the same id.
+    assert len(entries) == len(tasks)
+    for count in range(1, len(tasks)):
+        assert await cf.outbox.read([0, 1], count, 1 << 20) == entries[:count]
+    assert await cf.outbox.read([1, 0], 100, 1 << 20) == entries
+
+
 async def test_oldest_entries_come_first_however_unevenly_the_partitions_fill(cf: LedgerEngine) -> None:
     tasks = [await cf.submitted() for _ in range(24)]
     for task in sorted(tasks, key=lambda task: int(task.id[-4:], 16) % 2):

@@ -59,7 +59,7 @@ class MemoryOutbox(MemoryState):
                 for entry in self.outbox[number]
                 if number not in last or stream_position(entry.entry_id) > last[number]
             ),
-            key=lambda head: stream_position(head[1].entry_id),
+            key=lambda head: (*stream_position(head[1].entry_id), head[0]),
         )
         found: list[OutboxEntry] = []
         size = 0
