@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from codeforge.file_paths import MAX_PATH, checked_path
+from codeforge.file_paths import checked_path
 from codeforge.worker_types import WorkerType
 
 MAX_URLS = 200
@@ -30,11 +30,7 @@ Url = Annotated[str, StringConstraints(min_length=1, max_length=2_048, strip_whi
 Prompt = Annotated[str, StringConstraints(min_length=1, max_length=50_000), AfterValidator(_not_blank)]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_not_blank)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-FilePath = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_PATH, pattern=r"^[\w.@+-][\w.@+/ -]*$"),
-    AfterValidator(_plain_path),
-]
+FilePath = Annotated[str, AfterValidator(_plain_path)]
 FileText = Annotated[str, StringConstraints(max_length=500_000)]
 
 

@@ -1,11 +1,8 @@
-"""Changed files: the paths that a model is held to, and what the change looks like as a unified diff."""
+"""What a change of files looks like as a unified diff."""
 
 import difflib
 import re
 from collections.abc import Mapping
-
-# A path that a grammar can hold a model to; `checked_path` decides.
-PATH_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _NO_NEWLINE = "\\ No newline at end of file\n"

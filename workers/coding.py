@@ -7,12 +7,12 @@ from typing import Annotated
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from codeforge.agent import AgentContext, Message
-from codeforge.file_paths import checked_path
+from codeforge.file_paths import PATH_PATTERN, checked_path
 from codeforge.inputs import CodingInput
 from codeforge.llm.structured import Paragraph, ask
 from codeforge.results import CodingResult, Iteration, Notice
 from codeforge.worker_types import WorkerType
-from workers.changes import PATH_PATTERN, unified_diff
+from workers.changes import unified_diff
 
 SHOWN_CHARS = 60_000
 MIN_TOKENS = 4_096

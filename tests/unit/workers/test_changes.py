@@ -20,6 +20,7 @@ def test_an_unchanged_file_is_in_no_diff() -> None:
         ({"a.py": "no newline"}, {"a.py": "no newline\nand more"}),
         ({"a.py": "ends\n"}, {"a.py": "ends"}),
         ({"a.py": "x\x0cy\u2028z\r\n1\n"}, {"a.py": "x\x0cy\u2028z\r\n2\n"}),
+        ({"a b [id].py": "1\n"}, {"a b [id].py": "2\n", "(ü)/$x y.py": "1\n"}),
         ({"b.py": "1\n", "a.py": "1\n"}, {"b.py": "2\n", "a.py": "2\n", "c.py": "3\n"}),
     ],
 )

@@ -61,7 +61,7 @@ def test_the_model_sees_task_files_tests_and_command() -> None:
         assert part in shown
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../up.py", "test_a.py"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "../up.py", ".git/hooks/pre-commit", "test_a.py"])
 def test_a_path_that_may_not_be_written_is_sent_back(path: str) -> None:
     ctx = FakeContext(answers={"change": answer((path, "bad")), "change.repair1": answer(("a.py", "good"))})
 
