@@ -1,9 +1,6 @@
 """One attempt at a task: run the agent within its time, and tell the ledger how it ended."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -12,7 +9,7 @@ from codeforge.errors import CodeForgeError, LedgerFull, LedgerUnavailable, Mode
 from codeforge.execution.backoff import retry_delay_s
 from codeforge.execution.context import LedgerContext
 from codeforge.execution.control import AttemptControl, StopReason
-from codeforge.execution.patience import patiently
+from codeforge.execution.patience import despite_cancellation, patiently
 from codeforge.execution.spans import attempt_span, tell_outcome
 from codeforge.inputs import INPUTS, TaskInput
 from codeforge.ledger.port import ClaimedTask, Ledger, Outcome
@@ -20,7 +17,6 @@ from codeforge.logs import logger
 from codeforge.task import Task, TaskFailure, TaskState
 
 log = logger(__name__)
-T = TypeVar("T")
 
 MAX_RESULT_BYTES = 32 * 1024 * 1024
 MAX_MESSAGE = 2_000
@@ -63,10 +59,10 @@ class AttemptRunner:
             except LedgerUnavailable as error:
                 log.warning("attempt_given_up", task_id=claimed.task.id, code=error.code)
                 span.fail(error.code)
-                return await _to_its_end(lambda: self._hand_in(claimed, None, crashed=False))
+                return await despite_cancellation(lambda: self._hand_in(claimed, None, crashed=False))
             tell_outcome(span, outcome)
             crashed = control.reason is StopReason.OVERGROWN
-            state = await _to_its_end(lambda: self._hand_in(claimed, outcome, crashed=crashed))
+            state = await despite_cancellation(lambda: self._hand_in(claimed, outcome, crashed=crashed))
             if outcome is None and control.reason is None:
                 raise asyncio.CancelledError
             return state
@@ -119,14 +115,6 @@ class AttemptRunner:
         except StaleClaim:
             log.warning("outcome_refused", task_id=claimed.task.id, fence=claim.fence)
             return None
-
-
-async def _to_its_end(write: Callable[[], Awaitable[T]]) -> T:
-    """Once there is an outcome, a late cancellation must not lose it: `write`, which has a time limit of its own,
-    begins again, for every write of the ledger may be repeated."""
-    while True:
-        with contextlib.suppress(asyncio.CancelledError):
-            return await write()
 
 
 def _input_of(task: Task) -> TaskInput:

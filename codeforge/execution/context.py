@@ -33,7 +33,7 @@ from codeforge.errors import (
 )
 from codeforge.execution.control import AttemptControl
 from codeforge.execution.journal import NONE, Entry, JournalError, decode, encode, fingerprint
-from codeforge.execution.patience import patiently, to_its_end
+from codeforge.execution.patience import before_cancellation, patiently
 from codeforge.execution.purchase import Purchase
 from codeforge.execution.spans import tool_span
 from codeforge.execution.steps import FetchStep, JournaledFailure, SitemapStep
@@ -143,7 +143,7 @@ class LedgerContext:
             await patiently(lambda: self._ledger.record_step(self._claim, name, entry, None))
             return
         try:
-            await to_its_end(lambda: self._ledger.record_step(self._claim, name, entry, call, paid=True))
+            await before_cancellation(lambda: self._ledger.record_step(self._claim, name, entry, call, paid=True))
         except LedgerUnavailable as error:  # costs an attempt: what is lost each time is not paid for without end
             raise TaskError(error.message, code=error.code, retryable=True) from error
 

@@ -1,6 +1,7 @@
 """Patience with a ledger that is away: what an attempt paid for must not be lost to a short outage."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -31,7 +32,7 @@ async def patiently(write: Callable[[], Awaitable[T]]) -> T:
         pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
 
-async def to_its_end(write: Callable[[], Awaitable[T]]) -> T:
+async def before_cancellation(write: Callable[[], Awaitable[T]]) -> T:
     """As `patiently`, for what was paid for: a cancellation meanwhile is raised after it, and loses nothing. `write`
     begins again then, for every write of the ledger may be repeated."""
     cancellation: asyncio.CancelledError | None = None
@@ -48,3 +49,11 @@ async def to_its_end(write: Callable[[], Awaitable[T]]) -> T:
             if cancellation is not None:
                 raise cancellation
             return answer
+
+
+async def despite_cancellation(write: Callable[[], Awaitable[T]]) -> T:
+    """What `write` returns, for the last that an attempt does: a cancellation meanwhile comes too late, and is dropped.
+    `write`, which has a time limit of its own, begins again then."""
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            return await write()
