@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, field_serializer
 
 from codeforge.errors import InvalidInput, RowRejected
+from codeforge.records.model import TextKind
 from codeforge.stores.ports import Embedder, Hit, VectorStore
 from codeforge.worker_types import WorkerType
 
@@ -45,7 +46,7 @@ class Search:
         self._embedder = embedder
 
     async def query(
-        self, tenant: str, q: str, type: WorkerType | None = None, kind: str | None = None, limit: int = 10
+        self, tenant: str, q: str, type: WorkerType | None = None, kind: TextKind | None = None, limit: int = 10
     ) -> list[SearchItem]:
         """At most `limit` hits of the tenant's own, best first; `type` and `kind` narrow them.
 
@@ -64,7 +65,7 @@ class Search:
         size = limit
         while True:
             hits = await self._vectors.search(
-                tenant, text, vector, type=None if type is None else type.value, kind=kind, limit=size
+                tenant, text, vector, type=type and type.value, kind=kind and kind.value, limit=size
             )
             shown = _each_page_once(hits)
             if len(shown) >= limit or len(hits) < size or size == MAX_LOOKED_AT:
@@ -76,7 +77,7 @@ def _each_page_once(hits: Sequence[Hit]) -> list[Hit]:
     """A page that several tasks fetched stands where it is found best, as it was fetched last."""
     shown: dict[str, Hit] = {}
     for hit in hits:
-        key = hit.payload["document"] if hit.payload["kind"] == "page" and "document" in hit.payload else hit.id
+        key = hit.payload["document"] if hit.payload["kind"] == TextKind.PAGE and "document" in hit.payload else hit.id
         best = shown.setdefault(key, hit)
         if hit.payload.get("fetched_at", 0) > best.payload.get("fetched_at", 0):
             shown[key] = replace(hit, score=best.score)

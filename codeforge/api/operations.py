@@ -16,6 +16,7 @@ from codeforge.api.tasks import Services
 from codeforge.api.views import JsonResponse
 from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable
 from codeforge.metrics import LedgerMetrics
+from codeforge.records.model import TextKind
 from codeforge.scaling.demand import Autoscaling
 from codeforge.worker_types import WorkerType
 
@@ -55,7 +56,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
         api: Services,
         q: Annotated[str, Query(min_length=1, max_length=1_000, description="words, or a question")],
         type: WorkerType | None = None,
-        kind: Annotated[str | None, Query(max_length=40, description="page, chunk, report, claim, ...")] = None,
+        kind: TextKind | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 10,
     ) -> Response:
         """Hybrid search over the results of the tenant's tasks, best first."""

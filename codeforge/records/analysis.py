@@ -11,7 +11,7 @@ from codeforge.inputs import AnalysisInput
 from codeforge.records.chunks import chunk_markdown
 from codeforge.records.documents import document_id, excerpt_node, has_chunk
 from codeforge.records.identity import stable_id
-from codeforge.records.model import MAX_CONTENT_BYTES, Fragment, SearchText, clip_bytes, titled
+from codeforge.records.model import MAX_CONTENT_BYTES, Fragment, SearchText, TextKind, clip_bytes, titled
 from codeforge.records.question import question_of
 from codeforge.results import AnalysisResult, Claim, Source, Span
 from codeforge.stores.graph_model import EdgeType, Label
@@ -71,14 +71,14 @@ def _add_report(fragment: Fragment, task: Task, question: str, report: str, answ
 def report_texts(task_id: str, question: str, report: str) -> list[SearchText]:
     """What finds a report: each part of it under the question."""
     return [
-        SearchText(stable_id(task_id, "report", str(chunk.ordinal)), "report", titled([question], chunk.text))
+        SearchText(stable_id(task_id, "report", str(chunk.ordinal)), TextKind.REPORT, titled([question], chunk.text))
         for chunk in chunk_markdown(report)
     ]
 
 
 def claim_texts(claim_id: str, text: str) -> list[SearchText]:
     """What finds a claim: its text, if it has one."""
-    return [SearchText(claim_id, "claim", titled([], text))] if text.strip() else []
+    return [SearchText(claim_id, TextKind.CLAIM, titled([], text))] if text.strip() else []
 
 
 class _Cited:

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from codeforge.records.identity import stable_id
-from codeforge.records.model import MAX_CONTENT_BYTES, Fragment, SearchText, clip_bytes, titled
+from codeforge.records.model import MAX_CONTENT_BYTES, Fragment, SearchText, TextKind, clip_bytes, titled
 from codeforge.records.question import language_of, question_of
 from codeforge.results import CodingResult
 from codeforge.stores.graph_model import EdgeType, Label
@@ -31,7 +31,7 @@ def coding_fragment(task: Task, result: bytes) -> Fragment:
     fragment = Fragment()
     if coding.diff.strip():
         text = titled([question_of(task)], coding.diff[:DIFF_TEXT_CHARS])
-        fragment.texts.append(SearchText(stable_id(task.id, "diff"), "diff", text))
+        fragment.texts.append(SearchText(stable_id(task.id, "diff"), TextKind.DIFF, text))
     for path, content in coding.files.items():
         node_id = stable_id(task.id, "file", path)
         props: dict[str, Scalar] = {
@@ -49,4 +49,4 @@ def coding_fragment(task: Task, result: bytes) -> Fragment:
 
 def artifact_text(artifact_id: str, path: str, content: str) -> SearchText:
     """What finds a file: its beginning under its path."""
-    return SearchText(artifact_id, "artifact", titled([path], content[:ARTIFACT_TEXT_CHARS]))
+    return SearchText(artifact_id, TextKind.ARTIFACT, titled([path], content[:ARTIFACT_TEXT_CHARS]))

@@ -2,7 +2,7 @@
 
 from codeforge.records.chunks import chunk_markdown
 from codeforge.records.identity import stable_id
-from codeforge.records.model import MAX_CONTENT_BYTES, Fragment, SearchText, clip_bytes, titled
+from codeforge.records.model import MAX_CONTENT_BYTES, Fragment, SearchText, TextKind, clip_bytes, titled
 from codeforge.records.question import question_of
 from codeforge.results import DebateResult, Turn, Verdict
 from codeforge.stores.graph_model import EdgeType, Label
@@ -49,14 +49,16 @@ def _add_argument(fragment: Fragment, task: Task, question: str, turn: Turn) -> 
 def argument_texts(task_id: str, question: str, turn_id: str, text: str) -> list[SearchText]:
     """What finds a speech: each part of it under the question."""
     return [
-        SearchText(stable_id(task_id, "turn", turn_id, str(chunk.ordinal)), "argument", titled([question], chunk.text))
+        SearchText(
+            stable_id(task_id, "turn", turn_id, str(chunk.ordinal)), TextKind.ARGUMENT, titled([question], chunk.text)
+        )
         for chunk in chunk_markdown(text)
     ]
 
 
 def verdict_text(verdict_id: str, question: str, winner: str, reasons: list[str]) -> SearchText:
     """What finds a verdict: winner and reasons under the question."""
-    return SearchText(verdict_id, "verdict", titled([question], "\n".join([f"Winner: {winner}", *reasons])))
+    return SearchText(verdict_id, TextKind.VERDICT, titled([question], "\n".join([f"Winner: {winner}", *reasons])))
 
 
 def _add_verdict(fragment: Fragment, task: Task, question: str, verdict: Verdict, turn_ids: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from codeforge.stores.ports import Edge, GraphBatch, Node
@@ -19,6 +20,19 @@ MAX_TITLE_CHARS = 200
 MAX_SEARCH_CHARS = 2_000
 
 
+class TextKind(StrEnum):
+    """What a searchable text is, or is part of."""
+
+    PAGE = "page"
+    CHUNK = "chunk"
+    REPORT = "report"
+    CLAIM = "claim"
+    VERDICT = "verdict"
+    ARGUMENT = "argument"
+    DIFF = "diff"
+    ARTIFACT = "artifact"
+
+
 @dataclass(frozen=True, slots=True)
 class SeenPage:
     """The page that a text is of: the id of its Document, the hash of its whole text, and when it was fetched, in
@@ -31,11 +45,11 @@ class SeenPage:
 
 @dataclass(frozen=True, slots=True)
 class SearchText:
-    """One searchable text: `id` is a UUID text, `kind` what it is part of, `text` at most MAX_SEARCH_CHARS long;
-    `answers` is the key that tasks find it by which it answers."""
+    """One searchable text: `id` is a UUID text, `text` at most MAX_SEARCH_CHARS long; `answers` is the key that tasks
+    find it by which it answers."""
 
     id: str
-    kind: str
+    kind: TextKind
     text: str
     url: str | None = None
     page: SeenPage | None = None
@@ -51,7 +65,7 @@ class SearchText:
             | {
                 "task_id": task.id,
                 "type": task.type.value,
-                "kind": self.kind,
+                "kind": self.kind.value,
                 "tenant": task.tenant,
                 "url": self.url,
                 "created_at": task.created_at,

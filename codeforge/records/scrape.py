@@ -7,7 +7,7 @@ from itertools import chain
 from codeforge.records.chunks import chunk_markdown
 from codeforge.records.documents import chunk_node, document_id, has_chunk, has_version, kept_links, version_node
 from codeforge.records.identity import stable_id
-from codeforge.records.model import MAX_TITLE_CHARS, Fragment, SearchText, SeenPage, titled
+from codeforge.records.model import MAX_TITLE_CHARS, Fragment, SearchText, SeenPage, TextKind, titled
 from codeforge.results import Page, ScrapeResult
 from codeforge.stores.graph_model import EdgeType, Label
 from codeforge.stores.ports import Edge, Node, Scalar
@@ -91,12 +91,12 @@ class PageTexts:
             text = titled([self.title or self.url], markdown.lstrip()[:PAGE_TEXT_CHARS])[:PAGE_TEXT_CHARS]
         else:
             text = titled([self.title or self.url], only_passage)
-        return SearchText(stable_id(self.task_id, "page", self.seen.document), "page", text, self.url, self.seen)
+        return SearchText(stable_id(self.task_id, "page", self.seen.document), TextKind.PAGE, text, self.url, self.seen)
 
     def passage(self, chunk_id: str, heading: str, text: str) -> SearchText:
         """What finds a passage: its text under the page's title and its headings."""
         above = [self.title] if text.startswith("#") else [self.title, heading[:MAX_TITLE_CHARS]]
-        return SearchText(stable_id("passage", chunk_id), "chunk", titled(above, text), self.url, self.seen)
+        return SearchText(stable_id("passage", chunk_id), TextKind.CHUNK, titled(above, text), self.url, self.seen)
 
 
 def _link_edges(tenant: str, pages: Mapping[str, Page]) -> list[Edge]:

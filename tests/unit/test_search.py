@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from codeforge.errors import InvalidInput, RowRejected
+from codeforge.records.model import TextKind
 from codeforge.search import Search
 from codeforge.stores.ports import Hit, PageVersion, Point
 from codeforge.worker_types import WorkerType
@@ -86,7 +87,7 @@ def test_a_hit_is_told_with_its_task_and_time() -> None:
 def test_the_store_is_asked_for_the_tenant_by_words_and_vector() -> None:
     vectors = Vectors()
 
-    asyncio.run(Search(vectors, Embedder()).query("acme", "  words ", WorkerType.SCRAPE, "page", 5))
+    asyncio.run(Search(vectors, Embedder()).query("acme", "  words ", WorkerType.SCRAPE, TextKind.PAGE, 5))
 
     assert vectors.asked == {
         "tenant": "acme",
