@@ -1,6 +1,7 @@
 """What the ledger counts and measures: per task, per model, and with the trace that an example was made in."""
 
 import asyncio
+from dataclasses import asdict
 
 import pytest
 
@@ -59,7 +60,7 @@ async def test_final_event_has_the_task_s_figures(cf: LedgerEngine) -> None:
     assert dict((await cf.ledger.events("acme", task.id, "0", 0))[-1].data) == {
         "state": "failed", "attempts": 1, "usage": {"input_tokens": 8, "output_tokens": 2, "usd": 1.0},
         "wait_s": ended.wait_ms / 1000, "run_s": ended.run_ms / 1000, "sandbox_peak_bytes": None,
-        "error": {"code": FAILURE.code, "message": FAILURE.message},
+        "error": asdict(FAILURE),
     }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What the ledger shows: lists, events, depths."""
 
 import asyncio
+from dataclasses import asdict
 
 import pytest
 
@@ -49,10 +50,21 @@ async def test_events_tell_the_story_in_order_and_resume(cf: LedgerEngine) -> No
     story = await cf.ledger.events("acme", task.id, "0", 0)
     assert [event.kind for event in story] == ["queued", "running", "progress", "note", "failed"]
     assert story[3].data == {"empty": []}
-    assert story[4].data["error"] == {"code": "x", "message": 'a "quoted" word'}
+    assert story[4].data["error"] == {"code": "x", "message": 'a "quoted" word', "retryable": False}
     rest = await cf.ledger.events("acme", task.id, story[2].id, 0)
     assert [event.id for event in rest] == [event.id for event in story[3:]]
     assert await cf.ledger.events("acme", task.id, story[4].id, 10) == []
+
+
+async def test_events_tell_whether_an_error_was_worth_another_attempt(cf: LedgerEngine) -> None:
+    task = await cf.submitted(max_attempts=2)
+    await cf.ledger.finish((await cf.claimed(task.id)).claim, Outcome("retry", error=FAILURE))
+    async with asyncio.timeout(PATIENCE_S):
+        while not (await cf.reaper.reap()).promoted:
+            pass
+    await cf.ledger.finish((await cf.claimed(task.id)).claim, Outcome("retry", error=FAILURE))
+    errors = {event.kind: event.data.get("error") for event in await cf.ledger.events("acme", task.id, "0", 0)}
+    assert errors["retry"] == errors["dead"] == asdict(FAILURE)
 
 
 async def test_snapshot_counts_live_workers_and_their_slots(cf: LedgerEngine) -> None:

@@ -4,10 +4,16 @@
 local ENDING = {'tenant', 'type', 'place', 'queued_at', 'started_at', 'wait_ms', 'run_ms',  -- PLACED
   'worker', 'attempts', 'input_tokens', 'output_tokens', 'usd', 'trace', 'fence', 'outbox_bytes', 'state', 'claim'}
 
+-- An error as events have it, and `GET /tasks/{id}`.
+local function error_text(code, message, retryable)
+  return string.format('{"code":%s,"message":%s,"retryable":%s}', cjson.encode(code), cjson.encode(message or ''),
+    retryable == '1' and 'true' or 'false')
+end
+
 local function reason_of(key)
-  local error = redis.call('HMGET', key, 'error_code', 'error_message')
+  local error = redis.call('HMGET', key, 'error_code', 'error_message', 'error_retryable')
   if not error[1] or error[1] == '' then return 'null' end
-  return '{"code":' .. cjson.encode(error[1]) .. ',"message":' .. cjson.encode(error[2] or '') .. '}'
+  return error_text(error[1], error[2], error[3])
 end
 
 -- Ends a task: state, place, counters, final event and outbox entry. Fields of the hash that say why are set before.

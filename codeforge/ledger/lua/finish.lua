@@ -27,8 +27,8 @@ if outcome == 'retry' then
     move(id, 'delayed', due)
     redis.call('HSET', key, 'state', 'queued', 'not_before', due, 'worker', '', 'ended_by', ARGV[3])
     count('attempts:' .. worker_type .. ':retry')
-    event(id, 'retry', string.format('{"state":"queued","attempt":%s,"not_before":%.0f,"error":{"code":%s,"message":%s}}',
-      attempts, due, cjson.encode(code), cjson.encode(message)))
+    event(id, 'retry', string.format('{"state":"queued","attempt":%s,"not_before":%.0f,"error":%s}',
+      attempts, due, error_text(code, message, ARGV[10])))
     release(tenant, now)
     return 'queued'
   end

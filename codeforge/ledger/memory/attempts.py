@@ -136,7 +136,7 @@ class MemoryAttempts(MemoryPlaces):
         self._move(row, "delayed", due)
         row.worker = ""
         row.set(state=TaskState.QUEUED, not_before=due)
-        error = {"code": outcome.error.code, "message": outcome.error.message} if outcome.error else None
+        error = None if outcome.error is None else asdict(outcome.error)
         self._event(row, "retry", {"state": "queued", "attempt": task.attempts, "not_before": due, "error": error})
         self._open_gates()
         return row.task.state

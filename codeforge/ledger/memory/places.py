@@ -1,6 +1,7 @@
 """Where tasks of the ledger in memory wait and run: `lua/places.lua` and `lua/endings.lua` in Python. What a tenant has
 where is counted anew each time; the real ledger keeps it."""
 
+from dataclasses import asdict
 from typing import Any
 
 from codeforge.ledger.admission import queue_full
@@ -132,7 +133,7 @@ class MemoryPlaces(MemoryState):
 
 
 def _final_event(task: Task) -> dict[str, Any]:
-    usage, error = task.usage, task.error
+    usage = task.usage
     return {
         "state": task.state.value,
         "attempts": task.attempts,
@@ -140,5 +141,5 @@ def _final_event(task: Task) -> dict[str, Any]:
         "wait_s": task.wait_ms / 1000,
         "run_s": task.run_ms / 1000,
         "sandbox_peak_bytes": None,
-        "error": None if error is None else {"code": error.code, "message": error.message},
+        "error": None if task.error is None else asdict(task.error),
     }

@@ -44,7 +44,7 @@ async def test_ended_task_tells_its_whole_story_and_the_stream_ends(door: Door) 
     events = parsed(await story(door, task_id))
     assert [kind for _, kind, _ in events] == ["queued", "running", "page", "failed"]
     assert events[2][2] == {"links": [], "text": "a\nb"}
-    assert events[3][2]["error"] == {"code": "x", "message": "why"}
+    assert events[3][2]["error"] == {"code": "x", "message": "why", "retryable": False}
 
 
 async def test_nothing_on_the_way_keeps_events_back(door: Door) -> None:
