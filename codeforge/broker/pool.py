@@ -27,6 +27,7 @@ from celery.worker import state
 from codeforge.broker.host import RuntimeHost, host_of
 from codeforge.broker.job import Callbacks, Job, Limits
 from codeforge.broker.mailbox import Mailbox
+from codeforge.broker.stop_signals import leave_word_only
 from codeforge.errors import CodeForgeError, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         if self.options.get("threads"):  # Celery's word for a worker without an event loop of its own
             raise SettingsError("the asyncio pool needs a broker that Celery polls with its event loop: Redis")
         signals.worker_shutting_down.connect(self._on_shutting_down)
+        leave_word_only()
         try:
             self._host.start(self.limit, self._on_loop_death)
         except Exception as exc:
@@ -123,13 +125,11 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         self._host.stop_claiming()
 
     def on_stop(self) -> None:
-        """Warm shutdown: tasks finish or are handed back within the host's `drain_s`. A cold one hands back at once.
-        A second call, from a signal handler during the first, cuts the first one short."""
-        if self._stop_by is not None:
-            self._stop_by = 0.0
-            return
-        cold = state.should_terminate not in (None, False)
-        self._stop(0.0 if cold else self._host.drain_s)
+        """Warm shutdown: tasks finish or are handed back within the host's `drain_s`, or at once if a cold one was
+        asked for since."""
+        if self._stop_by is None:
+            cold = state.should_terminate not in (None, False)
+            self._stop(0.0 if cold else self._host.drain_s)
 
     def on_terminate(self) -> None:
         """Cold shutdown."""
@@ -192,9 +192,12 @@ class AsyncioPool(BasePool):  # type: ignore[misc]  # celery ships no types
         if self._jobs.pop(job.pid, None) is not None:
             self._start_next()
 
-    def _on_shutting_down(self, **_: Any) -> None:
-        """SIGTERM, SIGINT or SIGQUIT, in the signal handler: the hub may sleep for a second before it looks."""
+    def _on_shutting_down(self, *, how: str, **_: Any) -> None:
+        """SIGTERM, SIGINT or SIGQUIT, in the signal handler: the hub may sleep for a second before it looks. A cold
+        shutdown cuts a warm one short that is under way."""
         self._host.stop_claiming()
+        if how == "Cold" and self._stop_by is not None:
+            self._stop_by = 0.0
         self._mailbox.wake()
 
     # In the loop's thread

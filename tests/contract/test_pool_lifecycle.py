@@ -107,6 +107,27 @@ def test_sigquit_hands_back_at_once(start: Start) -> None:
     assert "cancelled sleep-600000-a" in worker.log
 
 
+def test_sigquit_amid_a_message_stops_as_cleanly(start: Start) -> None:
+    worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="600", LLM_MODEL="quit-amid-a-message")
+    worker.wait_ready()
+    worker.send("sleep-600000-a")
+    assert worker.wait_exit() == 0
+    assert {"drain 0", "stop"} <= set(worker.log)
+    assert "Traceback" not in worker.output
+
+
+def test_a_second_sigint_cuts_a_drain_short(start: Start) -> None:
+    worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="600")
+    worker.wait_ready()
+    worker.send("sleep-600000-a")
+    worker.wait_log("run sleep-600000-a")
+    worker.signal(signal.SIGINT)
+    worker.wait_log("drain 600")
+    worker.signal(signal.SIGINT)
+    worker.wait_exit()
+    assert "cancelled sleep-600000-a" in worker.log
+
+
 def test_sigquit_cuts_a_drain_short(start: Start) -> None:
     worker = start(MAX_CONCURRENT_TASKS="2", DRAIN_S="600")
     worker.wait_ready()

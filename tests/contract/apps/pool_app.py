@@ -5,6 +5,7 @@ opens the gate. What happens is pushed onto the Redis list `log` as `<event> <ta
 """
 
 import asyncio
+import signal
 import sys
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError
 
 from codeforge.broker.app import make_app
+from codeforge.broker.request import LedgerRequest
 from codeforge.broker.tasks import register
 from codeforge.errors import LedgerUnavailable
 from codeforge.settings import load_settings
@@ -22,6 +24,7 @@ from codeforge.task import TaskState
 from codeforge.worker_types import served_types
 
 NO_START = "no-start"
+QUIT_AMID_A_MESSAGE = "quit-amid-a-message"
 
 
 class ScriptedRuntime:
@@ -112,8 +115,21 @@ async def _ignore_cancellation(seconds: float) -> None:
             continue
 
 
+def _quit_amid_a_message() -> None:
+    """SIGQUIT comes while the main thread hands a message to the pool."""
+    tell_of_arrival = LedgerRequest.tell_of_arrival
+
+    def interrupted(request: LedgerRequest) -> None:
+        tell_of_arrival(request)
+        signal.raise_signal(signal.SIGQUIT)
+
+    LedgerRequest.tell_of_arrival = interrupted  # type: ignore[method-assign]  # as a test does with monkeypatch
+
+
 _settings = load_settings()
 _served = served_types(_settings.worker_type)
 app = make_app(_settings, _served)
 _fault = _settings.llm_model or ""  # a free text setting serves as the script's parameter
 register(app, _served, partial(ScriptedRuntime, _settings.redis_address, _fault), drain_s=_settings.drain_s)
+if _fault == QUIT_AMID_A_MESSAGE:
+    _quit_amid_a_message()
