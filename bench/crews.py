@@ -107,9 +107,9 @@ class Peer:
     def done(self, submitted: int) -> int:
         """See `Crew.done`. Empty tasks count nothing themselves: what is left in the broker tells."""
         if self._job.calls:
-            return int(self._redis.get("done") or 0)  # type: ignore[arg-type]  # the client is a synchronous one
+            return int(self._redis.get("done") or 0)
         left: Any = {
-            CELERY: lambda: self._redis.llen("celery") + self._redis.hlen("unacked"),  # type: ignore[operator]
+            CELERY: lambda: self._redis.llen("celery") + self._redis.hlen("unacked"),
             ARQ: lambda: self._redis.zcard("arq:queue"),
             DRAMATIQ: lambda: self._redis.hlen("dramatiq:default.msgs"),
         }[self._name]()
@@ -187,7 +187,7 @@ class CodeForge:
         return int(finished or 0) - (sum(waiting) if self._job.stored else 0)
 
     def _leases(self) -> int:
-        return int(self._redis.zcard("cf:lease"))  # type: ignore[arg-type]  # the client is a synchronous one
+        return int(self._redis.zcard("cf:lease"))
 
     def _other(self, name: str, *module: str, **environment: str) -> None:
         self.others.append(name)

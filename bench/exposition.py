@@ -47,10 +47,7 @@ def measure(turns: Turns) -> None:
             running_valkey(Path(directory)) as server,
         ):
             asyncio.run(_claim(server.url, tasks))
-            environment = {"CODEFORGE_REDIS_URL": server.url}
-            port = processes.serve(
-                "api", lambda port, env=environment: (["codeforge", "api"], env | {"CODEFORGE_API_PORT": str(port)})
-            )
+            port = processes.serve("api", partial(_api, server.url))
             url = f"http://127.0.0.1:{port}"
             turns.take(piece, {name: turns.scale.rounds}, {name: partial(_scraped, processes, url, tasks)})
 
@@ -76,6 +73,10 @@ async def _claim(redis_url: str, tasks: int) -> None:
                     raise RuntimeError("a task that was just submitted could not be claimed")
     finally:
         await ledger.close()
+
+
+def _api(redis_url: str, port: int) -> tuple[list[str], dict[str, str]]:
+    return ["codeforge", "api"], {"CODEFORGE_REDIS_URL": redis_url, "CODEFORGE_API_PORT": str(port)}
 
 
 def _scraped(processes: Processes, url: str, tasks: int) -> Mapping[str, float]:

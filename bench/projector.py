@@ -51,7 +51,7 @@ def _ours(finished: FinishedTasks, scale: Scale) -> Mapping[str, float]:
             stored = engines.stored_tasks()
             if stored != scale.results:
                 raise RuntimeError(f"the outbox is empty, but the graph holds {stored:,} of {scale.results:,} tasks")
-    return figures | {"cpu_ms": cpu_ms, "graph_ms": graph_ms, "vectors_ms": vectors_ms}
+    return {**figures, "cpu_ms": cpu_ms, "graph_ms": graph_ms, "vectors_ms": vectors_ms}
 
 
 def _drained(client: redis.Redis, processes: Processes, results: int) -> Mapping[str, float]:

@@ -2,18 +2,23 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from codeforge.settings import load_settings
+from codeforge.settings import Settings, load_settings
+from codeforge.stores.ports import GraphStore, VectorStore
 from codeforge.wiring.graph import graph_store
 from codeforge.wiring.vectors import vector_store
+
+MAKERS: Mapping[str, Callable[[Settings], GraphStore | VectorStore]] = {
+    "graph": graph_store,
+    "vectors": vector_store,
+}
 
 
 async def prepare(names: Sequence[str]) -> None:
     """The graph's constraints, the vectors' collection and its indexes."""
-    makers = {"graph": graph_store, "vectors": vector_store}
     for name in names:
-        store = makers[name](load_settings())
+        store = MAKERS[name](load_settings())
         try:
             await store.prepare()
         finally:

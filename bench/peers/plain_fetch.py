@@ -16,7 +16,7 @@ import trafilatura
 
 async def main(urls: list[str], at_once: int, extract: bool) -> None:
     """Fetches all of them."""
-    turns = defaultdict(lambda: asyncio.Semaphore(at_once or len(urls)))
+    turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(at_once or len(urls)))
     limits = httpx.Limits(max_connections=len(urls), keepalive_expiry=60.0)  # a busy machine stalls for longer than 5 s
     async with httpx.AsyncClient(limits=limits, timeout=30.0, trust_env=False) as client:
 

@@ -102,7 +102,7 @@ class Composed:
 
 def project(variables: Mapping[str, str]) -> dict[str, Any]:
     """The Compose file with env.example's variables and these."""
-    shown: dict[str, Any] = interpolated(raw_project(), example_variables() | variables)
+    shown: dict[str, Any] = interpolated(raw_project(), {**example_variables(), **variables})
     return shown
 
 
@@ -150,9 +150,9 @@ def composed(directory: Path, profile: str, variables: Mapping[str, str]) -> Ite
         replaced = engines | {"CODEFORGE_SECRETS_DIR": str(secrets)}
         replaced |= {"CODEFORGE_API_HOST": "127.0.0.1", "CODEFORGE_API_PORT": port}
         services = []
-        for name, _, service in own(project(variables)):
-            if profile in service.get("profiles", [profile]):
-                services.append(Service(name, service, directory, replaced))
+        for name, _, declared in own(project(variables)):
+            if profile in declared.get("profiles", [profile]):
+                services.append(Service(name, declared, directory, replaced))
                 ending.callback(services[-1].kill)
         for service in services:
             eventually(service.is_healthy, f"{service.name} healthy\n{service.output[-2000:]}", HEALTHY_S)

@@ -73,7 +73,7 @@ def cited_in(result: dict[str, Any], span: dict[str, Any]) -> str:
     """What the source has at the place that the span names."""
     source = result["sources"][span["source"] - 1]
     (text,) = {
-        passage["text"][span["start"] - passage["start"] : span["end"] - passage["start"]]
+        str(passage["text"][span["start"] - passage["start"] : span["end"] - passage["start"]])
         for passage in source["passages"]
         if passage["start"] <= span["start"] and span["end"] <= passage["start"] + len(passage["text"])
     }

@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -84,7 +85,7 @@ def test_events_tell_the_story_and_resume(stack: Stack, site: Site) -> None:
     assert stack.client.get(f"/tasks/{task_id}/events", headers={"Last-Event-ID": last}).status_code == 204
 
 
-INPUTS = {
+INPUTS: dict[str, dict[str, Any]] = {
     "analysis": {"question": "What does sourdough need?", "search": "none"},
     "debate": {"question": "Tabs or spaces?", "positions": ["tabs", "spaces"], "rounds": 1},
     "coding": {"prompt": "Write a function that adds two numbers.", "language": "python", "max_iterations": 1},

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from functools import partial
 from typing import Any
 
 from tests.acceptance.stack import Stack, eventually
@@ -20,7 +21,7 @@ def test_fifty_tasks_that_want_one_page_fetch_it_once(stack: Stack, site: Site) 
     answer = stack.client.post("/tasks/batch", json={"tasks": [task] * 50})
     assert answer.status_code == 202, answer.text
     ids = [each["id"] for each in answer.json()["items"]]
-    tasks = [eventually(lambda task_id=task_id: _ended(stack, task_id), f"{task_id} ended") for task_id in ids]
+    tasks = [eventually(partial(_ended, stack, task_id), f"{task_id} ended") for task_id in ids]
     assert {each["state"] for each in tasks} == {"succeeded"}
     assert {each["result"]["pages"][0]["title"] for each in tasks} == {"Baking sourdough bread"}
     assert site.hits["/short-wait"] == before + 1
@@ -102,6 +103,6 @@ def test_rendering_without_a_key_fails_the_url_and_not_the_task(stack: Stack, si
     assert page["method_reason"].startswith("the page is an empty application")
 
 
-def _ended(stack: Stack, task_id: str) -> dict[str, object] | None:
+def _ended(stack: Stack, task_id: str) -> dict[str, Any] | None:
     task = stack.task(task_id)
     return task if task["state"] not in ("queued", "running") else None

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 
 import pytest
 
@@ -32,8 +33,12 @@ def spans(mortal: Stack, slow_model: ModelServer, collector: OtlpServer) -> list
     task = mortal.finished(task_id)
     assert (task["state"], task["wait_s"] > 0, task["run_s"] > 0) == ("succeeded", True, True)
     for name in LATE:  # each process sends its own when it sees fit
-        eventually(lambda name=name: named(collector.of_trace(TRACE_ID), name), f"the span {name}")
+        eventually(partial(found, collector, name), f"the span {name}")
     return collector.of_trace(TRACE_ID)
+
+
+def found(collector: OtlpServer, name: str) -> list[ReceivedSpan]:
+    return named(collector.of_trace(TRACE_ID), name)
 
 
 def named(spans: list[ReceivedSpan], name: str) -> list[ReceivedSpan]:

@@ -5,6 +5,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -162,7 +163,7 @@ class LedgerServer(LedgerEngine):
     """On Redis or Valkey."""
 
     def __init__(self, redis: Redis, blocking: Redis) -> None:
-        self.redis = redis
+        self.redis: Any = redis  # the driver types every answer as a union over protocols and decodings
         self.blocking = blocking
         self.caps = NO_CAPS
         self.ledger = self.replicated_ledger(Replication())

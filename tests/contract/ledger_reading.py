@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from redis.asyncio import Redis
-
 from codeforge.ledger import keys
 from codeforge.worker_types import WorkerType
 from tests.contract.ledger_engines import PARTITIONS
@@ -21,7 +19,7 @@ READS: dict[bytes, Callable[[Any, bytes], Any]] = {
 }
 
 
-async def everything(redis: Redis) -> dict[bytes, Any]:
+async def everything(redis: Any) -> dict[bytes, Any]:
     """All of it by its keys. (DUMP would do, but the order inside of it changes by itself.)"""
     names = sorted(await redis.keys("*"))
     async with redis.pipeline(transaction=True) as pipe:
@@ -34,7 +32,7 @@ async def everything(redis: Redis) -> dict[bytes, Any]:
 
 
 async def placed(
-    redis: Redis, task_id: str, worker_type: WorkerType
+    redis: Any, task_id: str, worker_type: WorkerType
 ) -> tuple[dict[str, str], dict[str, bytes], int, list[str]]:
     """A task's row, its journal, how many model calls it lists, and the sorted sets that hold it."""
     async with redis.pipeline(transaction=True) as pipe:
@@ -49,7 +47,7 @@ async def placed(
     return decoded, steps, calls, [name for name, score in zip(ZSETS, scores, strict=True) if score is not None]
 
 
-async def outbox(redis: Redis) -> list[tuple[str, int]]:
+async def outbox(redis: Any) -> list[tuple[str, int]]:
     """(task id, fence) of what awaits its projection."""
     streams = [await redis.xrange(keys.outbox(partition)) for partition in range(PARTITIONS)]
     return [(fields[b"id"].decode(), int(fields[b"fence"])) for stream in streams for _, fields in stream]

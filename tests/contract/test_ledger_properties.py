@@ -28,4 +28,4 @@ def test_every_order_of_calls_keeps_the_ledger_exact(ledger_server: ValkeyServer
         phases=[Phase.explicit, Phase.reuse, Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(lambda: LedgerMachine(ledger_server.url), settings=bounded)
+    run_state_machine_as_test(lambda: LedgerMachine(ledger_server.url), settings=bounded)  # type: ignore[arg-type]

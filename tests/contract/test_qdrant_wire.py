@@ -17,7 +17,7 @@ SPEC = {
     "vectors": {"dense": {"size": 3, "distance": "Cosine"}},
     "sparse_vectors": {"words": {"modifier": "idf"}},
 }
-POINTS = [
+POINTS: list[dict[str, Any]] = [
     {
         "id": A,
         "vector": {"dense": [3.0, 4.0, 0.0], "words": {"indices": [7, 4_294_967_295], "values": [1.5, 0.5]}},

@@ -4,6 +4,7 @@ time, and what comes after is answered by what was asked then."""
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -62,7 +63,7 @@ async def test_those_who_come_together_wait_together_for_it(silent: Silent, clie
 
 
 async def test_an_answer_that_came_too_late_is_nobody_else_s(valkey: ValkeyServer) -> None:
-    client = connect(valkey.url, max_connections=1, within_s=1.0)
+    client: Any = connect(valkey.url, max_connections=1, within_s=1.0)
     try:
         assert await client.echo("first") == b"first"
         valkey.stand_still()

@@ -25,7 +25,9 @@ def keys(hits: Sequence[Hit]) -> list[str]:
     return [hit.payload["task_id"] for hit in hits]
 
 
-async def best(store: VectorStore, text: str, vector: list[float], tenant: str = "acme", limit: int = 10) -> list[str]:
+async def best(
+    store: VectorStore, text: str, vector: Sequence[float], tenant: str = "acme", limit: int = 10
+) -> list[str]:
     return keys(await store.search(tenant, text, vector, limit=limit))
 
 

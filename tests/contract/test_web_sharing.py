@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -149,7 +150,7 @@ async def test_a_page_that_calls_itself_fresh_serves_all(pages: PageCache) -> No
 
 
 async def test_pages_take_no_more_bytes_than_they_may(ledger_server: ValkeyServer) -> None:
-    redis = connect(ledger_server.url, max_connections=1)
+    redis: Any = connect(ledger_server.url, max_connections=1)
     cache = RedisPages(redis, 80_000)
     try:
         for number in range(20):

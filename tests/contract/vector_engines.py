@@ -1,7 +1,7 @@
 """The vector store on each engine, as the contract tests use it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -79,7 +79,7 @@ def direction(*numbers: float) -> list[float]:
     return [*numbers, *[0.0] * (DIM - len(numbers))]
 
 
-def point(key: str, text: str, vector: list[float], *, tenant: str = "acme", **payload: object) -> Point:
+def point(key: str, text: str, vector: Sequence[float], *, tenant: str = "acme", **payload: object) -> Point:
     """A point as the projector writes it; `key` makes its id."""
     whole = {"task_id": key, "type": "scrape", "kind": "chunk", "url": f"https://{key}.example/", "created_at": 1}
     return Point(str(uuid5(NAMESPACE_URL, key)), vector, {**whole, "tenant": tenant, "text": text, **payload})

@@ -61,7 +61,9 @@ def _behind(stack: Stack, service: Resource, port: int | None) -> Iterator[tuple
         for entry in service["spec"]["ports"]:
             if port in {None, entry["port"]}:
                 target = entry.get("targetPort", entry["port"])
-                yield title(workload), ports.get(target, target) if isinstance(target, str) else target
+                number = ports.get(target) if isinstance(target, str) else target
+                if number is not None:
+                    yield title(workload), number
 
 
 def _named(stack: Stack, text: str) -> Iterator[tuple[str, int]]:

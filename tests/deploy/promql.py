@@ -20,9 +20,9 @@ def aggregations(expression: str) -> Iterator[tuple[str, str | None]]:
 
 def _walked(node: Any, innermost: str | None) -> Iterator[tuple[str, str | None]]:
     if isinstance(node, promql_parser.VectorSelector):
-        yield node.name, innermost
+        yield str(node.name), innermost
     elif isinstance(node, promql_parser.MatrixSelector):
-        yield node.vector_selector.name, innermost
+        yield str(node.vector_selector.name), innermost
     elif isinstance(node, promql_parser.AggregateExpr):
         yield from _walked(node.expr, str(node.op))
     elif isinstance(node, promql_parser.BinaryExpr):

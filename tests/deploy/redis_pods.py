@@ -106,7 +106,7 @@ class RedisPods:
 
     def run(self, script: str, kind: str, number: int) -> int:
         """Runs another of the scripts, as a probe or a hook does; its exit code."""
-        command = ["bash", self._directory / "scripts" / script, str(self._ports[kind][number])]
+        command = ["bash", str(self._directory / "scripts" / script), str(self._ports[kind][number])]
         done = subprocess.run(
             command, env=self._environment(kind, number), capture_output=True, timeout=60, check=False
         )

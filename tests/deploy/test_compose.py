@@ -21,6 +21,7 @@ from redis.retry import Retry
 from codeforge.settings import load_settings
 from tests.deploy import compose, compose_monitoring
 from tests.deploy.compose import DIRECTORY, InterpolationError, Project, example_variables, interpolated, raw_project
+from tests.deploy.facts import secret_settings, setting_of
 from tests.deploy.kustomize import overlays, rendering
 from tests.deploy.manifests import all_containers
 from tests.servers.valkey import free_port
@@ -156,7 +157,7 @@ def test_the_example_sets_what_the_file_asks_for_and_nothing_else() -> None:
 
 
 def test_the_example_holds_no_secret() -> None:
-    assert [name for name in example_variables() if compose.setting_of(name) in compose.secret_settings()] == []
+    assert [name for name in example_variables() if setting_of(name) in secret_settings()] == []
 
 
 @pytest.mark.parametrize("text", ["$HOME", "a $ b", "${NAME}", "${NAME:?say so}"])

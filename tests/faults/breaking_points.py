@@ -7,7 +7,6 @@ takes it away dies by SIGKILL.
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,9 @@ def die_if_ordered(point: str) -> None:
 
 def install() -> None:
     """Puts the points into the ledger's client, and poison in the place of the scrape agent."""
-    RedisLedger.claim = _around(RedisLedger.claim, before="between-pop-and-claim")  # type: ignore[method-assign]
-    RedisLedger.record_step = _around(  # type: ignore[method-assign]
-        RedisLedger.record_step, before="before-the-journal", after="after-the-journal"
-    )
-    RedisLedger.finish = _around(RedisLedger.finish, after="after-the-result")  # type: ignore[method-assign]
+    _break("claim", before="between-pop-and-claim")
+    _break("record_step", before="before-the-journal", after="after-the-journal")
+    _break("finish", after="after-the-result")
     usual = workers.agents._agent
 
     def agent(worker_type: WorkerType) -> Agent:
@@ -51,7 +48,9 @@ def install() -> None:
     workers.suspects.COMMAND = (*workers.suspects.COMMAND[:-1], "tests.faults.suspects")
 
 
-def _around(method: Callable[..., Awaitable[Any]], before: str = "", after: str = "") -> Callable[..., Awaitable[Any]]:
+def _break(name: str, before: str = "", after: str = "") -> None:
+    method = getattr(RedisLedger, name)
+
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         if before:
             die_if_ordered(before)
@@ -60,7 +59,7 @@ def _around(method: Callable[..., Awaitable[Any]], before: str = "", after: str 
             die_if_ordered(after)
         return answer
 
-    return wrapped
+    setattr(RedisLedger, name, wrapped)
 
 
 class Poison:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -61,15 +62,16 @@ class Ghost:
         """Once real workers have claimed the same tasks, tries every write on each. Answers how many of the tasks were
         given out under the very same fence. Raises AssertionError when a write is taken."""
         for claim in self._claims:
-            wait_until(lambda claim=claim: self._taken(claim), f"another claim of {claim.task_id}", 90.0)  # type: ignore[misc]
+            wait_until(partial(self._taken, claim), f"another claim of {claim.task_id}", 90.0)
         same = sum(self._row(claim)[0] == str(claim.fence) for claim in self._claims)
         for claim in self._claims:
             for what, write in self._writes(claim).items():
                 self._refused(claim, what, write)
         return same
 
-    def _row(self, claim: Claim) -> list[Any]:
-        return list(self._rig.redis.hmget(f"cf:task:{claim.task_id}", "fence", "claim"))
+    def _row(self, claim: Claim) -> tuple[str, str]:
+        fence, claim_id = self._rig.redis.hmget(f"cf:task:{claim.task_id}", "fence", "claim")
+        return fence, claim_id
 
     def _taken(self, claim: Claim) -> bool:
         fence, claim_id = self._row(claim)

@@ -110,7 +110,7 @@ def caught(mutant: Mutant, url: str) -> bool:
     )  # fmt: skip
     with patch("codeforge.ledger.scripts.script_text", mutated(mutant)):
         try:
-            run_state_machine_as_test(lambda: LedgerMachine(url), settings=chosen)
+            run_state_machine_as_test(lambda: LedgerMachine(url), settings=chosen)  # type: ignore[arg-type]
         except Exception:  # an assertion of the model, or what the ledger itself raised
             return True
     return False

@@ -101,7 +101,7 @@ class Rig:
         self.services: dict[str, Service] = {}
         self.accepted: list[str] = []
         self.in_doubt: set[str] = set()  # accepted in a second that the ledger then lost
-        self.redis = engines.client()
+        self.redis: Any = engines.client()
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         given = {
             **engines.settings, "LLM_BASE_URL": model.url, "API_PORT": str(self.api_port), "LEASE_S": str(LEASE_S),

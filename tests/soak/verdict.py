@@ -37,7 +37,8 @@ class Comparison:
 
 def compared(redis: Redis, prometheus: Prometheus) -> list[Comparison]:
     """Every counter of a task or a call, and every depth. Nothing may go on meanwhile."""
-    stats = {name.decode(): float(value) for name, value in redis.hgetall(keys.STATS).items()}
+    raw: dict[bytes, bytes] = redis.hgetall(keys.STATS)  # type: ignore[assignment]  # over all protocols and decodings
+    stats = {name.decode(): float(value) for name, value in raw.items()}
     return [*_counters(stats, prometheus), *_depths(redis, prometheus)]
 
 

@@ -23,7 +23,7 @@ from codeforge.settings import Settings, load_settings
 DIGEST = "a" * 64
 
 
-def run(checks: dict[str, Check], deadline_s: float = 5.0, **settings: str) -> list[Finding]:
+def run(checks: dict[str, Check], deadline_s: float = 5.0, /, **settings: str) -> list[Finding]:
     return asyncio.run(diagnose(load_settings(settings), checks, deadline_s))
 
 
@@ -38,7 +38,7 @@ def test_a_failure_a_hang_and_a_good_part_are_one_line_each() -> None:
     async def works(settings: Settings) -> list[Finding]:
         return [Finding(Level.OK, "graph", "Neo4j/5")]
 
-    findings = run({"redis": fails, "vectors": hangs, "graph": works}, deadline_s=0.1)
+    findings = run({"redis": fails, "vectors": hangs, "graph": works}, 0.1)
     assert [(finding.level, finding.part) for finding in findings] == [
         (Level.ERROR, "redis"),
         (Level.ERROR, "vectors"),

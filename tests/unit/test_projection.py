@@ -45,7 +45,10 @@ class Graph:
 
     async def neighbourhood(self, tenant: str, task_id: str, limit: int) -> GraphBatch | None: ...
 
-    async def tasks(self, after: str, limit: int) -> Sequence[Node]: ...
+    async def trail(self, tenant: str, claim_id: str, limit: int) -> GraphBatch | None: ...
+
+    async def tasks(self, after: str, limit: int) -> Sequence[Node]:
+        return []
 
     async def ping(self) -> None: ...
 
@@ -79,6 +82,9 @@ class Vectors:
         self.forgotten += versions
 
     async def search(self, tenant: str, text: str, vector: Sequence[float], **_: object) -> list[Hit]:
+        return []
+
+    async def answering(self, tenant: str, keys: Sequence[str], since: int, limit: int) -> list[str]:
         return []
 
     async def count(self, tenant: str | None = None) -> int:
@@ -259,7 +265,8 @@ def test_a_task_without_a_result_needs_no_vectors() -> None:
     report = stores.project(finished(WorkerType.CODING, None, id="one"))
 
     assert report.stored == ("one",)
-    assert stores.embedder.calls == stores.vectors.writes == []
+    assert stores.embedder.calls == []
+    assert stores.vectors.writes == []
 
 
 def test_an_empty_batch_touches_nothing() -> None:

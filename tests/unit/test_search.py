@@ -44,6 +44,9 @@ class Vectors:
 
     async def forget_older(self, versions: Sequence[PageVersion]) -> None: ...
 
+    async def answering(self, tenant: str, keys: Sequence[str], since: int, limit: int) -> list[str]:
+        return []
+
     async def count(self, tenant: str | None = None) -> int:
         return len(self.hits)
 

@@ -290,7 +290,7 @@ async def test_same_key_and_another_body_or_route_is_409(door: Door) -> None:
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
 async def test_unusable_key_is_refused(door: Door, key: str) -> None:
-    headers = {"Idempotency-Key": key.encode("latin-1")}
+    headers = {b"Idempotency-Key": key.encode("latin-1")}
     answer = await door.http.post("/tasks", json=SCRAPE, headers=headers)
     assert problem_of(answer, 422)["field"] == "Idempotency-Key"
     assert queued(door) == 0

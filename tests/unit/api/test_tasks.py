@@ -157,11 +157,13 @@ async def test_cancellation_and_replay_are_repeated_with_their_keys(door: Door) 
     assert problem["code"] == "state_conflict"
 
 
-@pytest.mark.parametrize("key", ["", "k" * 256, "ä".encode()])
-async def test_unusable_key_is_named(door: Door, key: str | bytes) -> None:
+@pytest.mark.parametrize("key", ["", "k" * 256, "ä"])
+async def test_unusable_key_is_named(door: Door, key: str) -> None:
     task_id = await door.submitted()
     for method, path in (("DELETE", ""), ("POST", "/replay")):
-        answer = await door.http.request(method, f"/tasks/{task_id}{path}", headers={"Idempotency-Key": key})
+        answer = await door.http.request(
+            method, f"/tasks/{task_id}{path}", headers=[(b"Idempotency-Key", key.encode())]
+        )
         assert problem_of(answer, 422)["field"] == "Idempotency-Key"
 
 

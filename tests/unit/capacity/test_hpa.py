@@ -272,7 +272,7 @@ def test_pods_that_ended_or_wait_for_a_node_are_told_from_those_without_metrics(
     """GroupPods: void, count in a ready pod, ignore pods that are pending, missing, deleted or failed."""
     statuses = Pods(5, phases=[RUN, PEND, RUN, FAIL, RUN], deleted=[NO, NO, NO, NO, YES]).statuses()
     groups = group_pods(statuses, levels(1, 1, None, 1, 1), CLOCK, cpu=False)
-    assert (groups.ready, groups.ignored, groups.missing) == (1, {"pod-1"}, {"pod-2"})
+    assert (groups.ready, groups.ignored, groups.missing) == (1, frozenset({"pod-1"}), frozenset({"pod-2"}))
     empty = group_pods([], {}, CLOCK, cpu=True)
     assert (empty.ready, empty.ignored, empty.missing) == (0, frozenset(), frozenset())
 

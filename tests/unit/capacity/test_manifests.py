@@ -12,7 +12,7 @@ from codeforge.capacity.behavior import Policy, PolicyType, SelectPolicy
 from codeforge.capacity.fields import Fields, quantity
 from codeforge.capacity.keda import ScaledObject
 from codeforge.capacity.manifests import deployment_of, read_deployment
-from codeforge.capacity.workloads import PlainHpa, ResourceMetric
+from codeforge.capacity.workloads import PlainHpa, Resource, ResourceMetric
 from codeforge.errors import CapacityError
 from codeforge.worker_types import WorkerType
 from tests.unit.capacity.conftest import BASE
@@ -95,7 +95,7 @@ def test_a_worker_and_its_scaled_object() -> None:
 def test_a_plain_hpa() -> None:
     (worker,) = read(WORKER, HPA).workers
     assert isinstance(worker.scaler, PlainHpa)
-    assert worker.scaler.metrics == [ResourceMetric("memory", 80)]
+    assert worker.scaler.metrics == [ResourceMetric(Resource.MEMORY, 80)]
     assert (worker.bounds.least, worker.bounds.most) == (1, 9)
     assert worker.slots == 100  # the setting's own default
 

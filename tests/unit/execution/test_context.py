@@ -141,8 +141,9 @@ async def test_what_was_bought_is_kept_though_the_memory_is_full_and_not_bought_
     buy: Callable[[AgentContext], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("codeforge.execution.patience.PATIENCE_S", 0.0)
-    bench = Bench(web=FillsUp())
-    bench.web.ledger = bench.ledger
+    web = FillsUp()
+    bench = Bench(web=web)
+    web.ledger = bench.ledger
     claimed = await bench.claim()
     await run_on(bench, claimed, buy, fail)
     bench.ledger.overfull = False

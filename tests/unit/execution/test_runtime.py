@@ -91,7 +91,7 @@ class Worker:
         await self.opened.wait()
         return SearchReply(hits=[])
 
-    async def running(self) -> tuple[str, "asyncio.Task[None]"]:
+    async def running(self) -> tuple[str, "asyncio.Task[TaskState | None]"]:
         """A task whose agent is in its step."""
         task = new_task(input=INPUT)
         await self.bench.ledger.submit([task])

@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ ANSWERS_ALL = TAKES + "print(*taken, sep=chr(10), flush=True); sys.stdin.read()"
 class Child:
     """Attempts whose child runs `code`."""
 
-    def __init__(self, code: str, crashes: int = ALONE, **task: object) -> None:
+    def __init__(self, code: str, crashes: int = ALONE, **task: Any) -> None:
         self.bench = Bench()
         self.runner = SuspectRunner(self.bench.ledger, [sys.executable, "-c", code])
         self.controls: list[AttemptControl] = []

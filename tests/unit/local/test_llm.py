@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from codeforge.errors import StackError
-from codeforge.local import llm
 from codeforge.local.llm import SERVER_PACKAGES, local_llm_spec, weights
 from tests.servers.model import ModelServer
 from tests.servers.valkey import free_port
@@ -45,7 +44,7 @@ def test_a_missing_package_is_named_with_what_to_do(
 ) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        llm.importlib.util, "find_spec", lambda name, *args: None if name == missing else find_spec(name, *args)
+        importlib.util, "find_spec", lambda name, *args: None if name == missing else find_spec(name, *args)
     )
 
     with pytest.raises(StackError, match=r"make up LLM=local") as caught:
@@ -61,11 +60,18 @@ def test_a_package_without_weights_is_as_good_as_missing(installed: Path) -> Non
         weights()
 
 
+def is_ready(directory: Path, port: int) -> bool:
+    async def asked() -> bool:
+        return await local_llm_spec(directory / "llm", port).ready()
+
+    return asyncio.run(asked())
+
+
 def test_it_is_ready_once_it_lists_its_models(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     with ModelServer() as open_server, ModelServer(key="secret") as closed_server:
         request.getfixturevalue("installed")  # after the servers have loaded the real packages of those names
         ports = [int(server.url.rsplit(":", 1)[1].split("/")[0]) for server in (open_server, closed_server)]
-        ready = [asyncio.run(local_llm_spec(tmp_path / "llm", port).ready()) for port in ports]
+        ready = [is_ready(tmp_path, port) for port in ports]
     assert ready == [True, False]
     with pytest.raises(OSError, match=r"\w"):
-        asyncio.run(local_llm_spec(tmp_path / "llm", free_port()).ready())
+        is_ready(tmp_path, free_port())

@@ -14,8 +14,8 @@ from codeforge.errors import SettingsError
 from codeforge.stores.embeddings import WordLlamaEmbedder
 
 
-def embed(texts: Sequence[str], dim: int = 256) -> list[list[float]]:
-    async def run() -> list[list[float]]:
+def embed(texts: Sequence[str], dim: int = 256) -> Sequence[Sequence[float]]:
+    async def run() -> Sequence[Sequence[float]]:
         embedder = WordLlamaEmbedder(dim)
         assert embedder.dim == dim
         try:
@@ -26,7 +26,7 @@ def embed(texts: Sequence[str], dim: int = 256) -> list[list[float]]:
     return asyncio.run(run())
 
 
-def likeness(one: list[float], other: list[float]) -> float:
+def likeness(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 

@@ -14,12 +14,12 @@ from codeforge.web.document import MAX_TEXT_BYTES, Download, to_page
 from codeforge.web.extraction import (
     MAX_LINKS,
     MAX_LINKS_CHARS,
-    MAX_TITLE_CHARS,
     Extract,
     extract_html,
     extract_text,
 )
 from codeforge.web.media_type import MediaType
+from codeforge.web.metadata import MAX_TITLE_CHARS
 from tests.servers.articles import BICYCLE, article, topic_page
 
 URL = "https://example.org/dir/page"

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import random
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -186,7 +187,8 @@ def test_every_spelling_of_an_ipv4_address_is_read_as_it(value: int, dice: rando
     parts = dice.randint(1, 4)
     numbers = [value >> (24 - 8 * place) & 255 for place in range(parts - 1)]
     numbers.append(value & (256 ** (5 - parts) - 1))
-    text = ".".join(dice.choice([str, hex, lambda number: f"0{number:o}"])(number) for number in numbers)
+    spellings: list[Callable[[int], str]] = [str, hex, lambda number: f"0{number:o}"]
+    text = ".".join(dice.choice(spellings)(number) for number in numbers)
     assert lenient_v4(text + dice.choice(["", "."])) == ipaddress.IPv4Address(value)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -54,7 +55,7 @@ def fetch_all(
             visits=HostVisits(MemoryHosts(), hosts or HostLimits(pause_s=0.05)),
             **{"robots_age_s": 60.0, **options},
         )
-        one = lambda url: fetcher.fetch(url, mode="auto", terms=terms)  # noqa: E731
+        one = partial(fetcher.fetch, mode="auto", terms=terms)
         found: list[Any] = []
         try:
             if at_once:

@@ -4,8 +4,7 @@ import pytest
 
 from codeforge.results import Page
 from codeforge.web.dates import day_of
-from codeforge.web.document import read_page
-from codeforge.web.download import Download
+from codeforge.web.document import Download, read_page
 from codeforge.web.extraction import extract_html
 from codeforge.web.json_ld import MAX_JSON_LD, MAX_JSON_LD_CHARS
 from codeforge.web.media_type import MediaType

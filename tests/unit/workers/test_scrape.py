@@ -134,9 +134,10 @@ def test_all_urls_may_fail() -> None:
 
 
 def test_an_address_in_several_spellings_is_fetched_once_and_listed_under_each() -> None:
-    ctx = web(page(f"{SITE}/b").model_copy(update={"cost": 0.5}), page(f"{SITE}/a"))
+    a = page(f"{SITE}/a")
+    ctx = web(page(f"{SITE}/b").model_copy(update={"cost": 0.5}), a)
     spellings = [f"{SITE}/b", f"{SITE}/gone", "HTTPS://Site.Example:443/b", f"{SITE}/a#top", f"{SITE}/gone#top"]
-    ctx.pages[f"{SITE}/a#top"] = ctx.pages[f"{SITE}/a"].model_copy(update={"url": f"{SITE}/a#top"})
+    ctx.pages = {**ctx.pages, f"{SITE}/a#top": a.model_copy(update={"url": f"{SITE}/a#top"})}
     result = scrape(ctx, urls=[*spellings, f"{SITE}/a", f"{SITE}/b"])
     assert urls(result) == [f"{SITE}/b", "HTTPS://Site.Example:443/b", f"{SITE}/a#top", f"{SITE}/a"]
     assert {each.markdown for each in result.pages[:2]} == {f"Text of {SITE}/b"}
