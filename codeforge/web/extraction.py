@@ -8,7 +8,7 @@ import hashlib
 import logging
 from dataclasses import dataclass, field
 from functools import cache, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 from urllib.parse import urldefrag, urljoin
 
@@ -153,5 +153,11 @@ def _main_text(tree: Any, url: str) -> str:
 
     # What a page has wrong with it is no business of this service's log.
     logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
-    found = trafilatura.extract(tree, url=url, include_comments=False, include_tables=True, deduplicate=False)
-    return found or trafilatura.extract(tree, url=url, favor_recall=True) or ""
+    extract = partial(trafilatura.bare_extraction, tree, url=url, output_format="txt")
+    return _text_found(extract(include_comments=False)) or _text_found(extract(favor_recall=True))
+
+
+def _text_found(document: Any) -> str:
+    """Of trafilatura's elements. To make lines of them takes it a tenth of its time; only words are needed."""
+    parts = [] if document is None else [document.body, document.commentsbody]
+    return "".join(chain.from_iterable(part.itertext() for part in parts)).strip()

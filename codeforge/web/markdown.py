@@ -10,7 +10,8 @@ _LANGUAGE: Final = re.compile(
 )
 _NO_LANGUAGES: Final = frozenset({"default", "none", "text", "plain", "notranslate", "plaintext", "source"})
 _BLANK_LINES: Final = re.compile(r"\n{3,}")
-_ITEMS_APART: Final = re.compile(r"(^ *(?:[-*+]|\d+[.)]) [^\n]*)\n\n(?= *(?:[-*+]|\d+[.)]) )", re.MULTILINE)
+_ITEM: Final = re.compile(r" *(?:[-*+]|\d+[.)]) ")
+_BEFORE_ITEM: Final = re.compile(rf"\n\n(?={_ITEM.pattern})")
 _FENCED: Final = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _BLOCKS: Final = ("p", "div", "ul", "ol", "pre", "table", "dl", "blockquote", "section")
 _HEADINGS: Final = tuple(f"h{level}" for level in range(1, 7))
@@ -35,7 +36,13 @@ def to_markdown(root: Any) -> str:
 
 def _closed_up(text: str) -> str:
     lines = "\n".join(line.rstrip() for line in text.split("\n"))
-    return _BLANK_LINES.sub("\n\n", _ITEMS_APART.sub(r"\1\n", lines))
+    return _BLANK_LINES.sub("\n\n", _BEFORE_ITEM.sub(_between_items, lines))
+
+
+def _between_items(gap: re.Match[str]) -> str:
+    """No blank line, if what it parts from the next item is an item too."""
+    line = gap.string.rfind("\n", 0, gap.start()) + 1
+    return "\n" if _ITEM.match(gap.string, line, gap.start()) else gap[0]
 
 
 def _tidy(root: Any) -> None:

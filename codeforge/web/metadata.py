@@ -40,8 +40,8 @@ MAX_LINE_CHARS: Final = 60
 """Of a byline or a line with a date; longer texts of these classes are something else."""
 
 _MARKED: Final = (
-    "//*[@itemprop or @rel='author' or @pubdate or contains(@class, 'author') or contains(@class, 'byline')"
-    " or contains(@class, 'date') or contains(@class, 'publish')]"
+    "/descendant::*[@*][@itemprop or @rel='author' or @pubdate or @class[contains(., 'author') or contains(., 'byline')"
+    " or contains(., 'date') or contains(., 'publish')]]"
 )
 """All elements that may say who or when: asked for once, for a look at every element takes its time."""
 
