@@ -119,8 +119,8 @@ def _quit_amid_a_message() -> None:
     """SIGQUIT comes while the main thread hands a message to the pool."""
     tell_of_arrival = LedgerRequest.tell_of_arrival
 
-    def interrupted(request: LedgerRequest) -> None:
-        tell_of_arrival(request)
+    def interrupted(self: LedgerRequest) -> None:
+        tell_of_arrival(self)
         signal.raise_signal(signal.SIGQUIT)
 
     LedgerRequest.tell_of_arrival = interrupted  # type: ignore[method-assign]  # as a test does with monkeypatch
