@@ -9,6 +9,7 @@ import signal
 import sys
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -123,7 +124,7 @@ def _quit_amid_a_message() -> None:
         tell_of_arrival(self)
         signal.raise_signal(signal.SIGQUIT)
 
-    LedgerRequest.tell_of_arrival = interrupted  # type: ignore[method-assign]  # as a test does with monkeypatch
+    patch.object(LedgerRequest, "tell_of_arrival", interrupted).start()
 
 
 _settings = load_settings()
