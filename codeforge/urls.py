@@ -2,7 +2,7 @@
 
 import re
 
-_WEB_ADDRESS = re.compile(r"(https?)://([^/?]*)(.*)", re.IGNORECASE | re.DOTALL)
+_WEB_ADDRESS = re.compile(r"(https?)://([^/?]*)(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)
 _HOST_AND_PORT = re.compile(r"(\[[^\]]*\]|[^:]*)(?::([0-9]*))?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT_DIGITS = 5
@@ -14,7 +14,7 @@ def canonical_url(url: str) -> str:
     Path and query stay as they are: servers may tell them apart. These are the normalisations of RFC 3986, 6.2.2.1
     and 6.2.3, that are safe for every server. Anything but an http or https URL only loses its fragment. Never raises.
     """
-    bare = url.strip().partition("#")[0]
+    bare = url.partition("#")[0].strip()
     match = _WEB_ADDRESS.fullmatch(bare)
     if match is None:
         return bare

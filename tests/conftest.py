@@ -6,8 +6,15 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.servers.valkey import ValkeyServer
+
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
+"""Property tests try the same cases in every run, and no clock judges them. `--hypothesis-profile=long` looks for new
+ones, at random."""
 
 REDIS_SERVER = "CODEFORGE_TEST_REDIS_SERVER"
 """Environment: the path of another `redis-server`, which the ledger's contract runs on in place of Valkey."""

@@ -13,8 +13,6 @@ from tests.servers.valkey import ValkeyServer
 EXAMPLES = 40
 STEPS = 40
 
-settings.register_profile("long", max_examples=2_000)
-
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)

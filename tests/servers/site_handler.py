@@ -52,11 +52,17 @@ class Handler(BaseHTTPRequestHandler):
             server.times.setdefault(self.page, []).append(time.monotonic())
             server.at_once += 1
             server.most_at_once = max(server.most_at_once, server.at_once)
+        self._under_way = True
         try:
             server.respond(self)
         finally:
-            with server.lock:
-                server.at_once -= 1
+            self._leave()
+
+    def _leave(self) -> None:
+        """Counted before the answer goes out: who has it may be back before this thread goes on."""
+        with self.server.lock:
+            self.server.at_once -= self._under_way
+        self._under_way = False
 
     @property
     def page(self) -> str:
@@ -75,6 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         headers: dict[str, str] | None = None,
     ) -> None:
         data = body.encode() if isinstance(body, str) else body
+        self._leave()
         self.send_response(status)
         if content_type is not None:
             self.send_header("Content-Type", content_type)

@@ -124,6 +124,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
+    _under_way = False
 
     def do_GET(self) -> None:
         api = self.server.api
@@ -136,11 +137,17 @@ class _Handler(BaseHTTPRequestHandler):
             api.at_once += 1
             api.most_at_once = max(api.most_at_once, api.at_once)
             crowded = api.at_once > api.concurrency
+        self._under_way = True
         try:
             self._answer(api, asked, crowded=crowded)
         finally:
-            with api.lock:
-                api.at_once -= 1
+            self._leave()
+
+    def _leave(self) -> None:
+        """Counted before the answer goes out: who has it may be back before this thread goes on."""
+        with self.server.api.lock:
+            self.server.api.at_once -= self._under_way
+        self._under_way = False
 
     def _answer(self, api: ZenRowsApi, asked: dict[str, str], *, crowded: bool) -> None:
         code = "AUTH006" if crowded else api.problem(asked)
@@ -168,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             "Concurrency-Remaining": str(api.concurrency - api.at_once),
         }
         about = {"Content-Type": content_type, "Content-Length": str(len(data)), "X-Request-Id": "b5947044c4b7"}
+        self._leave()
         for name, value in {**about, **remaining, **headers}.items():
             self.send_header(name, value)
         self.end_headers()

@@ -24,6 +24,8 @@ from codeforge.urls import canonical_url, is_web_url
         ("https://User:Word@Example.org/", "https://User:Word@example.org/"),
         ("mailto:Someone@Example.org#x", "mailto:Someone@Example.org"),
         ("http://[broken/", "http://[broken/"),
+        (" https://example.org/a #part", "https://example.org/a"),
+        ("http\u017f://example.org:443", "http\u017f://example.org:443"),  # an s for patterns that ignore case
         ("", ""),
     ],
 )
@@ -50,6 +52,7 @@ def test_a_canonical_url_is_its_own(url: str) -> None:
         ("https://example.org/", True),
         ("HTTP://example.org", True),
         ("https:///nowhere", False),
+        ("http\u017f://example.org", False),
         ("mailto:someone@example.org", False),
         ("javascript:alert(1)", False),
         ("/relative", False),
