@@ -12,7 +12,7 @@ import sys
 
 from codeforge.errors import FetchError
 from codeforge.web.document import read_page
-from codeforge.web.extractor import LENGTH, request_of
+from codeforge.web.extraction_pipe import LENGTH, request_of
 
 NICENESS = 5
 """The event loops of the service come first."""

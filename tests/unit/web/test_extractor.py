@@ -6,15 +6,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from codeforge.errors import FetchError
-from codeforge.results import Page
-from codeforge.web import extractor
+from codeforge.web import extraction_pipe, extractor
 from codeforge.web.document import Download
 from codeforge.web.extractor import Extractor
 from codeforge.web.media_type import MediaType
@@ -28,6 +28,9 @@ HUGE = (
     + "<div class='one of a great many'><p>Some <b>few</b> words of a page.</p></div>" * 45_000
     + "</main></body></html>"
 )
+READING_S = 2.0
+"""Enough for a page of one letter."""
+
 STALL_S = 0.1
 """Parsing this page in a thread keeps the loop from its turn for seconds."""
 
@@ -127,38 +130,82 @@ def test_a_page_that_takes_too_long_is_given_up_and_the_next_one_is_read() -> No
     run(use, processes=1)
 
 
-def test_that_others_are_read_is_no_fault_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    page = Page(url=URL, final_url=URL, status_code=200, title="", markdown="", content_hash="")
-    reading, done = asyncio.Event(), asyncio.Event()
-
-    async def asked(self: Extractor, download: Download, *, judged: bool) -> bytes:
-        if not reading.is_set():
-            reading.set()
-            await done.wait()
-        return b"{}\n" + page.model_dump_json().encode()
-
+def test_that_others_are_read_is_no_fault_of_a_page() -> None:
     async def use(reader: Extractor) -> None:
-        first = asyncio.create_task(reader.read(html("a"), judged=False, within_s=PATIENCE_S))
-        await reading.wait()
-        second = asyncio.create_task(reader.read(html("b"), judged=False, within_s=0.05))
-        with pytest.raises(FetchError, match="too many other pages") as caught:
-            await reader.read(html("c"), judged=False, within_s=PATIENCE_S, wait_s=0.1)
-        assert (caught.value.code, caught.value.retryable) == ("timeout", True)
-        done.set()
-        assert [found for found, _ in await asyncio.gather(first, second)] == [page, page]
+        async with standing_still(reader):
+            first = asyncio.create_task(reader.read(html("a"), judged=False, within_s=PATIENCE_S, wait_s=0.01))
+            second = asyncio.create_task(reader.read(html("b"), judged=False, within_s=READING_S, wait_s=0.01))
+            await asyncio.sleep(0)
+            with pytest.raises(FetchError, match="too many other pages") as caught:
+                await reader.read(html("c"), judged=False, within_s=PATIENCE_S, wait_s=1.1 * READING_S)
+            assert (caught.value.code, caught.value.retryable) == ("timeout", True)
+        assert [page.markdown for page, _ in await asyncio.gather(first, second)] == ["a", "b"]
 
-    monkeypatch.setattr(Extractor, "_asked", asked)
     run(use, processes=1)
 
 
-def test_a_process_that_was_killed_while_idle_costs_no_page() -> None:
+def test_what_waits_behind_a_page_is_read_whatever_becomes_of_it() -> None:
     async def use(reader: Extractor) -> None:
-        await reader.read(html(topic_page("/bread")), judged=True, within_s=60)
-        os.kill(reader.pids[0], signal.SIGKILL)
-        page, _ = await reader.read(html(topic_page("/bread")), judged=True, within_s=60)
-        assert page.title
+        async with standing_still(reader) as pid:
+            first, second, third = (asyncio.create_task(read(reader, text)) for text in "abc")
+            await asyncio.sleep(0)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            os.kill(pid, signal.SIGCONT)
+            assert [await first, await third] == ["a", "c"]
+        async with standing_still(reader) as pid:
+            first, second, third = (asyncio.create_task(read(reader, text)) for text in "abc")
+            await asyncio.sleep(0)
+            first.cancel()
+            assert [await second, await third] == ["b", "c"]
+            assert pid not in reader.pids
 
-    run(use)
+    run(use, processes=1)
+
+
+async def read(reader: Extractor, text: str) -> str:
+    page, _ = await reader.read(html(text), judged=False, within_s=PATIENCE_S)
+    return page.markdown
+
+
+@asynccontextmanager
+async def standing_still(reader: Extractor) -> AsyncIterator[int]:
+    """The reader's one process, which reads nothing meanwhile."""
+    await read(reader, "some text")
+    (pid,) = reader.pids
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("run_loop", [asyncio.run, uvloop.run])
+def test_a_process_that_was_killed_costs_no_page(run_loop: Callable[[Coroutine[None, None, None]], None]) -> None:
+    async def main() -> None:
+        async with extracting(processes=1) as reader:
+            async with standing_still(reader) as pid:
+                pages = [asyncio.create_task(read(reader, text)) for text in "abc"]
+                await asyncio.sleep(0)
+                os.kill(pid, signal.SIGKILL)
+                assert await asyncio.gather(*pages) == ["a", "b", "c"]
+            os.kill(reader.pids[0], signal.SIGKILL)  # while idle
+            await gone(pid := reader.pids[0])
+            assert await read(reader, "d") == "d"
+            assert pid not in reader.pids
+
+    run_loop(main())
+
+
+async def gone(pid: int) -> None:
+    """Waits until there is no such process."""
+    with suppress(ProcessLookupError):
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                os.kill(pid, 0)
+                await asyncio.sleep(0.01)
 
 
 def test_a_page_that_is_the_death_of_its_process_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +235,7 @@ def test_an_idle_process_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         await reader.read(html(topic_page("/bread")), judged=True, within_s=60)
         await no_child_of(reader)
 
-    monkeypatch.setattr(extractor, "IDLE_S", 0.01)
+    monkeypatch.setattr(extraction_pipe, "IDLE_S", 0.01)
     run(use)
 
 
