@@ -223,6 +223,7 @@ BREAKS = (
     Break(scaling.projector_scaling, "ScaledObject", PROJECTOR, "spec.maxReplicaCount", 9, "between one pod and 4"),
     Break(scaling.grace, "Deployment", SCRAPE, "spec.template.spec.terminationGracePeriodSeconds", 25, "after 25 s"),
     Break(scaling.grace, "ConfigMap", "codeforge-config", "data.CODEFORGE_DRAIN_S", "300", "drains for 300 s"),
+    Break(scaling.grace, "Deployment", SCRAPE, "spec.template.spec.shareProcessNamespace", None, "hears no SIGTERM"),
     Break(scaling.budgets, "PodDisruptionBudget", API, "spec.minAvailable", 3, "ever be evicted"),
     Break(scaling.budgets, "PodDisruptionBudget", SCRAPE, "spec.maxUnavailable", 0, "ever be evicted"),
     Break(scaling.budgets, "Deployment", "flower", "spec.replicas", 2, "no PodDisruptionBudget"),

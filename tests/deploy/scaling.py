@@ -165,7 +165,7 @@ def projector_scaling(stack: Stack) -> Iterator[str]:
 
 
 def grace(stack: Stack) -> Iterator[str]:
-    """A worker that is told to stop has the time to hand its tasks back."""
+    """A worker that is told to stop hears of it, and has the time to hand its tasks back."""
     for workload in workloads(stack):
         if labels_of(workload).get("app.kubernetes.io/component") != "worker":
             continue
@@ -173,6 +173,8 @@ def grace(stack: Stack) -> Iterator[str]:
         grace_s = pod_of(workload).get("terminationGracePeriodSeconds", 30)
         if grace_s < drain_s + STOP_MARGIN_S:
             yield f"{title(workload)}: killed after {grace_s} s, drains for {drain_s:.0f} s"
+        if not pod_of(workload).get("shareProcessNamespace"):
+            yield f"{title(workload)}: hears no SIGTERM while it starts, as the first process of its namespace"
 
 
 def budgets(stack: Stack) -> Iterator[str]:

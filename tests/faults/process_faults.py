@@ -82,6 +82,7 @@ def rolling_sigterm(rig: Rig, load: Load, _: Figures) -> str:
     for number in range(load.faults):
         rig.wait_running(1)
         victim = rig.services[f"worker-{number % 2 + 1}"]
+        rig.wait_leased(victim)
         process = victim.process
         assert process is not None
         victim.send(signal.SIGTERM)

@@ -195,6 +195,14 @@ class Rig:
         """Until so many tasks run."""
         wait_until(lambda: self.running() >= count, f"{count} running; {self.tail('worker-1')}", timeout_s)
 
+    def wait_leased(self, service: Service) -> None:
+        """Until this worker is at work: before that, a signal only ends its start."""
+
+        def leased() -> bool:
+            return any(worker.split(":")[1] == str(service.pid) for worker in self.redis.zrange("cf:lease", 0, -1))
+
+        wait_until(leased, f"a lease; {self.tail(service.name)}", READY_S)
+
     def _keep(self) -> None:
         while not self._closing.wait(0.1):
             for service in list(self.services.values()):
