@@ -19,12 +19,25 @@ MIN_PASSWORD = 8
 UNUSED = ("console", "graphql", "integration", "mcp", "postgresw", "python-bridge", "redisw")
 """Modules of ArcadeDB that are left out: each would be another open interface, or nothing."""
 
+# The second compiler makes what a result takes a third. As the JVM has it, it costs as much as it gains for the first
+# tens of thousands of results. So it waits for ten times the calls, and compiles less of what a method calls into it:
+# a quarter of the cost for code that is as fast (docs/performance.md).
+SECOND_COMPILER = (
+    "-XX:Tier4InvocationThreshold=50000",
+    "-XX:Tier4MinInvocationThreshold=6000",
+    "-XX:Tier4CompileThreshold=150000",
+    "-XX:Tier4BackEdgeThreshold=400000",
+    "-XX:FreqInlineSize=100",
+    "-XX:InlineSmallCode=1000",
+    "-XX:MaxInlineLevel=9",
+)
+
 JVM = (
     "-Xms32m",
     "-Xmx256m",
     "-Xss512k",
     "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
+    *SECOND_COMPILER,
     "-XX:MaxMetaspaceSize=128m",
     "-XX:ReservedCodeCacheSize=48m",
     "-XX:+ExitOnOutOfMemoryError",  # the supervisor starts it again; a server without memory answers nobody
