@@ -45,10 +45,20 @@ class _Entry:
     records: TaskRecords
 
 
+Batch = Sequence[tuple[Task, Sequence[ModelCall]]]
+"""Finished tasks, each with its model calls."""
+
 _T = TypeVar("_T")
 _Write = Callable[[Sequence[_Entry]], Awaitable[None]]
 _Reasons = dict[str, str]
 """Why a store will never take a task, by task id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """A batch's records, which only its projector needs to know."""
+
+    entries: Sequence[_Entry]
 
 
 class Projector:
@@ -59,15 +69,23 @@ class Projector:
         self._vectors = vectors
         self._embedder = embedder
 
-    async def project(self, batch: Sequence[tuple[Task, Sequence[ModelCall]]]) -> ProjectionReport:
-        """Writes the batch; of a task that is in it twice, the later one counts.
+    async def project(self, batch: Batch) -> ProjectionReport:
+        """Both steps at once: `prepare` and `write`."""
+        return await self.write(await self.prepare(batch))
+
+    async def prepare(self, batch: Batch) -> PreparedBatch:
+        """What the batch comes to; of a task that is in it twice, the later one counts."""
+        # Parsing and cutting takes milliseconds a page, which the loop's leases and heartbeats need not wait for.
+        return PreparedBatch(await asyncio.to_thread(_entries, batch))
+
+    async def write(self, prepared: PreparedBatch) -> ProjectionReport:
+        """Writes the batch to both stores.
 
         A store that refuses a write for what is in it gets the batch in halves, down to the task that it does not
         take; the other store is not asked again. Raises GraphUnavailable, VectorsUnavailable or EmbeddingsUnavailable
         when a part cannot be reached: part of the batch may be written then, and the caller projects it again.
         """
-        # Parsing and cutting takes milliseconds a page, which the loop's leases and heartbeats need not wait for.
-        entries = await asyncio.to_thread(_entries, batch)
+        entries = prepared.entries
         run = _Run(self._graph, self._vectors, self._embedder)
         by_graph, by_vectors = await _both(
             _bisected(run.write_graph, entries, GRAPH), _bisected(run.write_vectors, entries, VECTORS)
@@ -128,7 +146,7 @@ class _Run:
             self.times[part] = self.times.get(part, (begun_ns, 0))[0], time_ns()
 
 
-def _entries(batch: Sequence[tuple[Task, Sequence[ModelCall]]]) -> list[_Entry]:
+def _entries(batch: Batch) -> list[_Entry]:
     latest = {task.id: (task, calls) for task, calls in batch}
     return [_Entry(task, records_of(task, calls)) for task, calls in latest.values()]
 

@@ -7,6 +7,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from codeforge import tracing
 from codeforge.background import Background
@@ -14,7 +15,7 @@ from codeforge.errors import EmbeddingsUnavailable, GraphUnavailable, LedgerUnav
 from codeforge.ledger.port import Ledger, Outbox, OutboxEntry
 from codeforge.logs import logger
 from codeforge.metrics import observed
-from codeforge.projection import ProjectionReport, Projector
+from codeforge.projection import PreparedBatch, ProjectionReport, Projector
 from codeforge.stores.ports import GraphStore, VectorStore
 from codeforge.task import Task
 from codeforge.tracing import Attributes, Kind
@@ -24,15 +25,33 @@ log = logger(__name__)
 OWNERSHIP_S = 15.0
 MAX_ENTRIES = 400
 MAX_BYTES = 8 * 1024 * 1024
-"""Of a batch; two are in memory, one being written and the next one."""
+"""Of a batch; three are in memory at the most: one being written, the one before until it is settled, and the next."""
 
-TURN_S = 1.0
+TURN_S = 5.0
 """For how long batches follow each other before the partitions are shared anew among the projectors that live then."""
 
 WAIT_S = 2.0
 
 SYSTEMS = {"graph": "neo4j", "vectors": "qdrant"}
 STORES = {GraphUnavailable: "graph", VectorsUnavailable: "vectors", EmbeddingsUnavailable: "embeddings"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A batch that is ready to be written; `tasks` are those of the entries that still speak of one."""
+
+    entries: Sequence[OutboxEntry]
+    tasks: Sequence[Task]
+    prepared: PreparedBatch
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A batch that both stores have, or refuse for ever; without a report where there was nothing to write."""
+
+    entries: Sequence[OutboxEntry]
+    report: ProjectionReport | None
+    tasks: int = 0
 
 
 class ProjectorLoop:
@@ -77,19 +96,36 @@ class ProjectorLoop:
                 keeper.result()  # it never ends by itself: this is a bug, which ends the process
 
     async def _drain(self, partitions: Sequence[int], entries: Sequence[OutboxEntry]) -> None:
-        """Writes batch after batch; the next one is read while the stores are at work."""
+        """Writes batch after batch. While the stores are at work on one, the one before is settled, and the next one
+        is read and prepared."""
         until = time.monotonic() + TURN_S
-        while entries:
+        now: _Read | None = await self._prepared_batch(entries)
+        before = _Written((), None)
+        while now is not None:
             more = time.monotonic() < until and not self._background.stopping.is_set()
-            following = asyncio.create_task(self._read(partitions, behind=entries)) if more else None
-            try:
-                await self._project(entries)
-            except BaseException:
-                if following is not None:
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-                raise
-            entries = await following if following is not None else ()
+            written, following = await asyncio.gather(
+                self._write(now),
+                self._settle_and_read(before, now, partitions if more else ()),
+                return_exceptions=True,
+            )
+            if isinstance(written, BaseException):
+                raise written
+            before = written
+            if isinstance(following, BaseException):
+                await self._settle(before)
+                raise following
+            now = following
+        await self._settle(before)
+
+    async def _settle_and_read(self, before: _Written, now: _Read, partitions: Sequence[int]) -> _Read | None:
+        """The batch behind the one that is being written; None when there is none, or no partition to read."""
+        await self._settle(before)
+        following = await self._read(partitions, behind=now.entries) if partitions else ()
+        return await self._prepared_batch(following) if following else None
+
+    async def _prepared_batch(self, entries: Sequence[OutboxEntry]) -> _Read:
+        tasks = [(entry.task, entry.calls) for entry in entries if entry.task is not None]
+        return _Read(entries, [task for task, _ in tasks], await self._projector.prepare(tasks))
 
     async def _read(self, partitions: Sequence[int], behind: Sequence[OutboxEntry] = ()) -> Sequence[OutboxEntry]:
         return await self._outbox.read(partitions, MAX_ENTRIES, MAX_BYTES, behind)
@@ -103,18 +139,20 @@ class ProjectorLoop:
             await self._vectors.prepare()
             self._prepared = True
 
-    async def _project(self, entries: Sequence[OutboxEntry]) -> None:
-        batch = [(entry.task, entry.calls) for entry in entries if entry.task is not None]
-        if not batch:
-            await self._outbox.settle(entries, {})
-            return
-        report = await self._projector.project(batch)
-        rejected = dict(report.rejected)
-        for task_id, reason in rejected.items():
+    async def _write(self, batch: _Read) -> _Written:
+        if not batch.tasks:
+            return _Written(batch.entries, None)
+        report = await self._projector.write(batch.prepared)
+        for task_id, reason in report.rejected:
             log.error("row_rejected", task_id=task_id, reason=reason)
-        await self._outbox.settle(entries, rejected)
-        await self._ledger.add_counters(_counters(report, len(batch)))
-        _trace(report, [task for task, _ in batch])
+        _trace(report, batch.tasks)
+        return _Written(batch.entries, report, len(batch.tasks))
+
+    async def _settle(self, batch: _Written) -> None:
+        if batch.entries:
+            await self._outbox.settle(batch.entries, dict(batch.report.rejected) if batch.report else {})
+        if batch.report is not None:
+            await self._ledger.add_counters(_counters(batch.report, batch.tasks))
 
     async def _keep_ownership(self) -> None:
         """Batches may take longer than the ownership lasts. Losing it is harmless (writes are idempotent), but

@@ -1,15 +1,22 @@
 """The projector's turns: what the stores take, cannot take now, and will never take."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from structlog.testing import capture_logs
 
 from codeforge.background import Background
-from codeforge.errors import CodeForgeError, EmbeddingsUnavailable, GraphUnavailable, RowRejected, VectorsUnavailable
+from codeforge.errors import (
+    CodeForgeError,
+    EmbeddingsUnavailable,
+    GraphUnavailable,
+    LedgerUnavailable,
+    RowRejected,
+    VectorsUnavailable,
+)
 from codeforge.ledger.memory import MemoryLedger
-from codeforge.ledger.port import Outcome, WorkerRecord
+from codeforge.ledger.port import OutboxEntry, Outcome, WorkerRecord
 from codeforge.projection import Projector
 from codeforge.projector_loop import OWNERSHIP_S, ProjectorLoop
 from codeforge.stores.memory_graph import MemoryGraphStore
@@ -149,6 +156,50 @@ async def test_batches_before_the_one_that_fails_stay_settled(stage: Stage, monk
     assert stage.waiting == 3
     await stage.loop.turn()
     assert (stage.waiting, stage.ledger.counters["batch:tasks"]) == (0, 5)
+
+
+async def test_a_batch_is_settled_while_the_next_one_is_written(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeforge.projector_loop.MAX_ENTRIES", 2)
+    await stage.finished(4)
+    second, writes = asyncio.Event(), 0
+    write, settle = stage.graph.write, stage.ledger.settle
+
+    async def writing(batch: GraphBatch) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == 2:
+            second.set()
+        await write(batch)
+
+    async def settling(entries: Sequence[OutboxEntry], rejected: Mapping[str, str]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await second.wait()
+        await settle(entries, rejected)
+
+    monkeypatch.setattr(stage.graph, "write", writing)
+    monkeypatch.setattr(stage.ledger, "settle", settling)
+    await stage.loop.turn()
+    assert (stage.waiting, stage.ledger.counters["batch:tasks"]) == (0, 4)
+
+
+async def test_what_is_written_is_settled_when_the_next_batch_cannot_be_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeforge.projector_loop.MAX_ENTRIES", 2)
+    await stage.finished(4)
+    read = stage.ledger.read
+
+    async def reading(
+        partitions: Sequence[int], max_entries: int, max_bytes: int, behind: Sequence[OutboxEntry] = ()
+    ) -> Sequence[OutboxEntry]:
+        if behind:
+            raise LedgerUnavailable("away")
+        return await read(partitions, max_entries, max_bytes, behind)
+
+    monkeypatch.setattr(stage.ledger, "read", reading)
+    with pytest.raises(LedgerUnavailable):
+        await stage.loop.turn()
+    assert stage.waiting == 2
 
 
 async def test_partitions_are_shared_anew_when_the_turn_is_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
