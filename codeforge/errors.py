@@ -10,6 +10,7 @@
     │   ├── NotSupported             422 a field that nothing enforces yet
     │   ├── BadRequest               400 the body is no JSON
     │   ├── BodyTooLarge             413
+    │   ├── UnsupportedMediaType     415 the body is no JSON, and says so itself
     │   ├── BodyTimeout              408 the body stopped coming
     │   ├── Unauthorized             401
     │   ├── TaskNotFound             404
@@ -128,6 +129,13 @@ class BadRequest(RequestError):
 class BodyTooLarge(RequestError):
     code = "body_too_large"
     status = 413
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is no JSON, and its `Content-Type` or `Content-Encoding` says so."""
+
+    code = "unsupported_media_type"
+    status = 415
 
 
 class BodyTimeout(RequestError):

@@ -149,14 +149,22 @@ class Submissions:
     def _checked_input(self, request: TaskRequest, prefix: str) -> TaskInput:
         try:
             # Through JSON, whose strict mode knows enumerations and tuples by their JSON forms.
-            task_input = INPUTS[request.type].model_validate_json(orjson.dumps(request.input))
+            text = orjson.dumps(request.input)
+            if b"null" in text:
+                _refuse_infinity(request.input)
+            task_input = INPUTS[request.type].model_validate_json(text)
         except ValidationError as error:
             raise invalid_input(error, prefix) from None
-        except TypeError:
-            raise InvalidInput("an integer is out of range", field=prefix) from None
+        except (TypeError, ValueError):
+            raise InvalidInput("a number is out of range", field=prefix) from None
         for field, url in task_input.outgoing_urls():
             self._guard.check_url(url, f"{prefix}.{field}")
         return task_input
+
+
+def _refuse_infinity(task_input: Mapping[str, Any]) -> None:
+    """Raises ValueError for a number like 1e999: read as infinite, it would become null, and so count as not given."""
+    json.dumps(task_input, allow_nan=False)
 
 
 def _refuse_what_nothing_enforces(request: TaskRequest, prefix: str) -> None:

@@ -41,6 +41,7 @@ def create_app(settings: Settings, services: ApiServices) -> FastAPI:
     app = FastAPI(
         title="CodeForge", version=__version__, summary=SUMMARY, lifespan=lifespan, telemetry=NO_TELEMETRY,
         docs_url=None, redoc_url=None,
+        redirect_slashes=False,  # it would lead away from a proxy's https, and lose keys and bodies on the way
     )  # fmt: skip
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

@@ -8,9 +8,10 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
-from codeforge.errors import BadRequest, BodyTimeout, BodyTooLarge
+from codeforge.errors import BadRequest, BodyTimeout, BodyTooLarge, CodeForgeError, UnsupportedMediaType
 from codeforge.submission import invalid_input
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -21,6 +22,9 @@ MAX_DISCARDED_BYTES = 16 * 1024 * 1024
 DISCARD_S = 5.0
 """So much of a body that is too large is read all the same, and thrown away: many clients send all before they look at
 the answer, and an unread body would make the kernel reset the connection before they do (RFC 9112, section 9.6)."""
+
+MAX_SHOWN = 100
+"""So much of a header is repeated in an error."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -72,6 +76,19 @@ def parse_body(body: bytes, model: type[T]) -> T:
         if first["type"] == "json_invalid":
             raise BadRequest(f"the body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}") from None
         raise invalid_input(error) from None
+
+
+def explained(error: CodeForgeError, headers: Headers) -> CodeForgeError:
+    """The error, or, where the body could not be read as JSON and its own headers say that it is something else, that.
+    They are looked at only then: `curl -d` says that its JSON is a form, and means no harm."""
+    coding, kind = headers.get("Content-Encoding", "identity"), headers.get("Content-Type", "application/json")
+    if error.code != BadRequest.code:
+        return error
+    if coding.lower() != "identity":
+        return UnsupportedMediaType(f"Content-Encoding: {coding[:MAX_SHOWN]}: bodies are taken as they are, unpacked")
+    if "json" not in kind.lower():
+        return UnsupportedMediaType(f"Content-Type: {kind[:MAX_SHOWN]}: bodies are application/json ({error.message})")
+    return error
 
 
 def _refuse_numbers_of_no_json(body: bytes) -> None:

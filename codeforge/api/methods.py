@@ -30,11 +30,13 @@ class HeadAsGet:
 
 
 def allowed_methods(request: Request) -> list[str]:
-    """What the request's path can be asked with: the framework names those of its first route only."""
-    routes = request.app.router.routes
-    found = [
-        method
-        for method in ASKED
-        if any(route.matches(dict(request.scope) | {"method": method})[0] is Match.FULL for route in routes)
-    ]
+    """What the request's path can be asked with: the framework names those of its first route only. A path that is a
+    route's own is no task of that name: `/tasks/batch` has nothing of `/tasks/{task_id}`."""
+    described = request.app.openapi()["paths"].get(request.scope["path"])
+    found = [method for method in ASKED if (method.lower() in described if described else _has(request, method))]
     return [*found, *(["HEAD"] if "GET" in found else []), "OPTIONS"]
+
+
+def _has(request: Request, method: str) -> bool:
+    scope = dict(request.scope) | {"method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.router.routes)

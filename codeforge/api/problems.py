@@ -20,6 +20,7 @@ from codeforge.errors import (
     TooMuch,
     Unauthorized,
     Unavailable,
+    UnsupportedMediaType,
 )
 from codeforge.logs import logger
 
@@ -27,6 +28,12 @@ log = logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+
+DETAILS = {
+    404: "there is nothing at this path; /openapi.json has all that there are",
+    405: "the path does not have this method; `Allow` names those that it has",
+}
+"""What the framework has no more words for than the status."""
 
 
 def problem(status: int, code: str, detail: str, **extra: Any) -> Response:
@@ -49,6 +56,8 @@ def problem_of(error: CodeForgeError) -> Response:
         del response.headers["Retry-After"]  # it helps nobody: a setting is missing, say
     if isinstance(error, BodyTimeout):
         response.headers["Connection"] = "close"  # what still comes of the body is no request
+    if isinstance(error, UnsupportedMediaType):
+        response.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
     if isinstance(error, TooMuch):
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, RateLimited):
@@ -95,7 +104,7 @@ def install_problems(app: FastAPI, failures: Failures) -> None:
             if request.method == "OPTIONS":
                 return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-        response = problem(error.status_code, code, str(error.detail))
+        response = problem(error.status_code, code, DETAILS.get(error.status_code, str(error.detail)))
         response.headers.update(headers)
         return response
 

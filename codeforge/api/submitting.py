@@ -8,7 +8,8 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from codeforge.api.body import parse_body, read_body
+from codeforge.api.body import explained, parse_body, read_body
+from codeforge.api.headers import IDEMPOTENCY_KEY, single_header
 from codeforge.api.parameters import refuse_others
 from codeforge.api.problems import Failures
 from codeforge.api.rate_headers import rate_headers
@@ -79,12 +80,12 @@ class DirectSubmissions:
                 refuse_others(request, known=())
             response = await route(request)
         except CodeForgeError as error:
-            response = self._failures.response(request, error)
+            response = self._failures.response(request, explained(error, request.headers))
         await response(scope, receive, send)
 
 
 def _idempotency(request: Request, route: str, body: BaseModel) -> Idempotency | None:
-    key = request.headers.get("Idempotency-Key")
+    key = single_header(request, IDEMPOTENCY_KEY)
     return None if key is None else idempotency_of(key, route, body.model_dump(mode="json"))
 
 

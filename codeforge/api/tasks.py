@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from codeforge.api.description import AcceptedBatch, AcceptedTask, TaskList, TaskStanding, WholeTask, problems
+from codeforge.api.headers import IDEMPOTENCY_KEY, single_header
 from codeforge.api.services import services
 from codeforge.api.submitting import ACCEPTED, BatchRequest, SubmissionRoutes, description_of
 from codeforge.api.views import JsonResponse, links, task_view
@@ -27,6 +28,7 @@ SUBMITTING = problems(
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.CONFLICT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
 CHANGING = problems(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
@@ -40,13 +42,21 @@ async def known_id(task_id: str) -> str:
 
 
 TaskId = Annotated[str, Depends(known_id)]
-Key = Annotated[
+KeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key", min_length=1, max_length=255, pattern="^[ -~]+$",
         description="the task's last such request, repeated with the same key, is answered as the first time",
     ),
 ]  # fmt: skip
+
+
+async def one_key(request: Request, key: KeyHeader = None) -> str | None:
+    """A dependency: the request's key."""
+    return single_header(request, IDEMPOTENCY_KEY)
+
+
+Key = Annotated[str | None, Depends(one_key)]
 
 
 def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
@@ -86,13 +96,13 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
         return JsonResponse(task_view(kept.task) | {"result_truncated": kept.result_truncated})
 
     @router.delete("/tasks/{task_id}", status_code=ACCEPTED, response_model=TaskStanding, responses=CHANGING)
-    async def cancel(tenant: Tenant, task_id: TaskId, api: Services, key: Key = None) -> Response:
+    async def cancel(tenant: Tenant, task_id: TaskId, api: Services, key: Key) -> Response:
         """Cancels: a queued task at once, a running one within two seconds."""
         state = await api.ledger.cancel(tenant, task_id, key)
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
     @router.post("/tasks/{task_id}/replay", status_code=ACCEPTED, response_model=TaskStanding, responses=CHANGING)
-    async def replay(tenant: Tenant, task_id: TaskId, api: Services, key: Key = None) -> Response:
+    async def replay(tenant: Tenant, task_id: TaskId, api: Services, key: Key) -> Response:
         """Runs a dead, failed or cancelled task again; steps that it finished are not paid for again."""
         state = await api.ledger.replay(tenant, task_id, key)
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)

@@ -18,7 +18,7 @@ TENANT_ROUTES = [
 ]
 KEYED_ROUTES = [
     *TENANT_ROUTES, ("POST", "/tasks"), ("POST", "/tasks/batch"), ("GET", "/tasks"), ("GET", "/search"),
-    ("GET", "/queues"), ("GET", "/autoscale/coding"), ("GET", "/autoscale/projector"),
+    ("GET", "/queues"), ("GET", "/autoscale/coding"), ("GET", "/autoscale/projector"), ("GET", "/claims/{}/why"),
 ]  # fmt: skip
 
 
@@ -34,6 +34,14 @@ async def test_without_a_valid_key_every_route_is_401(method: str, path: str, he
         answer = await door.http.request(method, path.format("no-uuid"), headers=headers)
         assert problem_of(answer, 401)["code"] == "unauthorized"
         assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/tasks"), ("POST", "/tasks")])
+async def test_with_two_keys_nobody_can_tell_who_asks(method: str, path: str) -> None:
+    async with opened(api_keys=KEYS) as door:
+        headers = [*key_of("acme").items(), *key_of("rival").items()]
+        answer = await door.http.request(method, path, json=SCRAPE, headers=headers)
+        assert problem_of(answer, 401)["code"] == "unauthorized"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])

@@ -47,6 +47,7 @@ async def test_every_answer_has_a_schema_and_every_error_is_a_problem(door: Door
         "408",
         "409",
         "413",
+        "415",
         "422",
         "429",
         "500",

@@ -41,6 +41,7 @@ async def test_head_of_events_does_not_wait_for_them(door: Door) -> None:
     ("path", "allowed"),
     [
         ("/tasks", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("/tasks/batch", {"POST", "OPTIONS"}),
         (TASK, {"GET", "HEAD", "DELETE", "OPTIONS"}),
         (TASK + "/replay", {"POST", "OPTIONS"}),
         ("/healthz", {"GET", "HEAD", "OPTIONS"}),

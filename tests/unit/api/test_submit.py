@@ -1,6 +1,7 @@
 """POST /tasks and /tasks/batch: what is accepted, and how each refusal names what is wrong."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -162,6 +163,48 @@ async def test_number_that_json_does_not_have_is_400(door: Door, number: str) ->
     assert (await door.http.post("/tasks", json=inside)).status_code == 202
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999"])
+async def test_number_that_is_too_large_for_a_float_does_not_count_as_not_given(door: Door, number: str) -> None:
+    text = json.dumps({"type": "scrape", "input": {"urls": ["https://example.org/"], "url": None}})
+    assert (await door.http.post("/tasks", content=text)).status_code == 202
+    refused = await door.http.post("/tasks", content=text.replace("null", number))
+    assert problem_of(refused, 422)["field"] == "input"
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "named"),
+    [
+        ({"Content-Type": FORM}, b"type=scrape", FORM),
+        ({"Content-Type": "multipart/form-data; boundary=b"}, b"--b", "multipart/form-data"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, gzip.compress(b"{}"), "gzip"),
+    ],
+)
+@pytest.mark.parametrize("route", ["/tasks", "/tasks/batch"])
+async def test_what_says_itself_that_it_is_no_json_is_415(
+    door: Door, route: str, headers: dict[str, str], text: bytes, named: str
+) -> None:
+    answer = await door.http.post(route, content=text, headers=headers)
+    problem = problem_of(answer, 415)
+    assert problem["code"] == "unsupported_media_type"
+    assert named in problem["detail"]
+    assert (answer.headers["Accept"], answer.headers["Accept-Encoding"]) == ("application/json", "identity")
+    assert queued(door) == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"Content-Type": FORM}, {"Content-Type": "application/JSON; charset=utf-8"}, {"Content-Encoding": "identity"}],
+)
+async def test_json_is_taken_whatever_it_is_said_to_be(door: Door, headers: dict[str, str]) -> None:
+    answer = await door.http.post("/tasks", content=json.dumps(SCRAPE), headers=headers)
+    assert answer.status_code == 202
+    refused = await door.http.post("/tasks", json=SCRAPE | {"type": "sing"}, headers=headers)
+    assert problem_of(refused, 422)["field"] == "type"
+
+
 @pytest.mark.parametrize("text", [b"[]", b"null", b'"scrape"'])
 async def test_json_that_is_no_object_is_422(door: Door, text: bytes) -> None:
     assert problem_of(await door.http.post("/tasks", content=text), 422)["field"] == "body"
@@ -293,6 +336,14 @@ async def test_unusable_key_is_refused(door: Door, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode("latin-1")}
     answer = await door.http.post("/tasks", json=SCRAPE, headers=headers)
     assert problem_of(answer, 422)["field"] == "Idempotency-Key"
+    assert queued(door) == 0
+
+
+@pytest.mark.parametrize("route", ["/tasks", "/tasks/batch"])
+async def test_which_of_two_keys_was_meant_is_not_guessed(door: Door, route: str) -> None:
+    body = SCRAPE if route == "/tasks" else {"tasks": [SCRAPE]}
+    headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    assert problem_of(await door.http.post(route, json=body, headers=headers), 422)["field"] == "Idempotency-Key"
     assert queued(door) == 0
 
 

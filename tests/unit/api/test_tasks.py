@@ -167,6 +167,15 @@ async def test_unusable_key_is_named(door: Door, key: str) -> None:
         assert problem_of(answer, 422)["field"] == "Idempotency-Key"
 
 
+async def test_which_of_two_keys_was_meant_is_not_guessed(door: Door) -> None:
+    task_id = await door.submitted()
+    for method, path in (("DELETE", ""), ("POST", "/replay")):
+        headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+        answer = await door.http.request(method, f"/tasks/{task_id}{path}", headers=headers)
+        assert problem_of(answer, 422)["field"] == "Idempotency-Key"
+    assert (await get(door, task_id))["state"] == "queued"
+
+
 async def test_replay_queues_a_failed_task_again(door: Door) -> None:
     task_id = await door.submitted()
     await door.finished(task_id, FAILED)
@@ -246,8 +255,11 @@ async def test_wrong_parameter_is_named(door: Door, query: dict[str, Any], field
     assert (problem["code"], problem["field"]) == ("invalid_input", field)
 
 
-async def test_unknown_route_is_a_problem_too(door: Door) -> None:
-    assert problem_of(await door.http.get("/nothing"), 404)["code"] == "not_found"
+@pytest.mark.parametrize("path", ["/nothing", "/tasks/", "//tasks"])
+async def test_unknown_route_is_a_problem_too(door: Door, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = await door.http.request(method, f"http://127.0.0.1:8080{path}")
+        assert problem_of(answer, 404)["code"] == "not_found"
 
 
 @pytest.mark.parametrize(
