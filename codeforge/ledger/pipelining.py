@@ -79,8 +79,9 @@ class Run:
 class Pipelined:
     """Runs scripts of one client. A caller that is cancelled leaves its call to be run, as if its answer was lost."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, in_flight: int = MAX_IN_FLIGHT) -> None:
         self._redis = redis
+        self._in_flight = in_flight
         self._waiting: deque[_Call] = deque()
         self._sending: set[asyncio.Task[None]] = set()
         self._scheduled = False
@@ -98,14 +99,14 @@ class Pipelined:
         if len(self._waiting) >= MAX_WAITING:
             raise TimeoutError("too many calls wait for the server")
         self._waiting.append(call)
-        if not self._scheduled and len(self._sending) < MAX_IN_FLIGHT:
+        if not self._scheduled and len(self._sending) < self._in_flight:
             self._scheduled = True
             loop.call_soon(self._send)
         return await call.answer
 
     def _send(self) -> None:
         self._scheduled = False
-        while self._waiting and len(self._sending) < MAX_IN_FLIGHT:
+        while self._waiting and len(self._sending) < self._in_flight:
             if not (calls := self._next()):
                 continue
             task = asyncio.get_running_loop().create_task(self._exchange(calls))

@@ -21,7 +21,7 @@ from codeforge.ledger.keys import (
     PAGE_SINCE_MS,
     SUSPECT,
 )
-from codeforge.ledger.pipelining import Argument, Pipelined, Run
+from codeforge.ledger.pipelining import MAX_IN_FLIGHT, Argument, Pipelined, Run
 from codeforge.ledger.rows import CLAIMED_FIELDS, EARLIER_FIELDS
 
 RUN_WHEN_FULL = frozenset(
@@ -116,11 +116,12 @@ class Replication:
 class Scripts:
     """The scripts on one connection pool. They are loaded at first use and again after a server lost them."""
 
-    def __init__(self, redis: Redis, constants: str = NO_CONSTANTS) -> None:
-        """`constants` are Lua lines, see `admission.constants`; those that move no task need none."""
+    def __init__(self, redis: Redis, constants: str = NO_CONSTANTS, in_flight: int = MAX_IN_FLIGHT) -> None:
+        """`constants` are Lua lines, see `admission.constants`; those that move no task need none. `in_flight` is how
+        many round trips go at a time."""
         self._redis = redis
         self._constants = constants
-        self._pipelined = Pipelined(redis)
+        self._pipelined = Pipelined(redis, in_flight)
         self._scripts: dict[str, AsyncScript] = {}
 
     async def run(self, name: str, args: Sequence[Argument]) -> Any:

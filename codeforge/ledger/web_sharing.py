@@ -5,6 +5,10 @@ from redis.asyncio import Redis
 
 from codeforge.ledger.scripts import Scripts
 
+IN_FLIGHT = 1
+"""Round trips at a time. Pages take hundreds of milliseconds: what comes up during one shares the next, which costs the
+worker less."""
+
 
 class RedisHosts:
     """`HostGate` on one Redis, by its clock: one round trip to enter, one to leave. A place that nobody gives back is
@@ -12,7 +16,7 @@ class RedisHosts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._scripts = Scripts(redis)
+        self._scripts = Scripts(redis, in_flight=IN_FLIGHT)
 
     async def enter(self, host: str, visit: str, *, most: int, every_ms: int, burst: int, lease_ms: int) -> int:
         """See `HostGate.enter`."""
@@ -34,7 +38,7 @@ class RedisPages:
 
     def __init__(self, redis: Redis, max_bytes: int) -> None:
         self._redis = redis
-        self._scripts = Scripts(redis)
+        self._scripts = Scripts(redis, in_flight=IN_FLIGHT)
         self._max_bytes = max_bytes
 
     async def open(

@@ -95,6 +95,24 @@ async def test_a_server_that_stands_still_fails_all_in_time(
         await impatient.aclose(close_connection_pool=True)
 
 
+async def test_what_comes_up_during_the_one_round_trip_that_may_be_under_way_shares_the_next(
+    client: Redis, valkey: ValkeyServer
+) -> None:
+    script, pipelined = client.register_script(ECHO), Pipelined(client, in_flight=1)
+    await pipelined.run(script, ["first", ""])
+    connections = len(await client.client_list())
+    valkey.stand_still()
+    calls = []
+    try:
+        for n in range(10):
+            calls.append(asyncio.create_task(pipelined.run(script, [str(n), ""])))
+            await asyncio.sleep(0)  # each in a turn of its own
+    finally:
+        valkey.go_on()
+    assert await asyncio.gather(*calls) == [[str(n).encode(), 0] for n in range(10)]
+    assert len(await client.client_list()) == connections
+
+
 async def test_more_than_can_wait_are_refused(client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipelining, "MAX_WAITING", 10)
     script, pipelined = client.register_script(ECHO), Pipelined(client)
