@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery
 
+from tests.patience import PATIENCE_S
 from tests.servers.celery_worker import wait_until
 
 
@@ -28,7 +29,8 @@ class Events:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
 
     def _hears(self) -> bool:
         self._wake()

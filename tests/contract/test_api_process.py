@@ -14,10 +14,9 @@ import httpx
 import pytest
 
 from codeforge.wiring.ledger import REQUEST_S
+from tests.patience import PATIENCE_S
 from tests.servers.otlp import OtlpServer
 from tests.servers.valkey import free_port
-
-WAIT_S = 30.0
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def running(given: Mapping[str, str], log: Path) -> Iterator[tuple[str, "subproc
         command = [sys.executable, "-m", "codeforge", "api"]
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + PATIENCE_S
         while not answered(f"{url}/healthz"):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline
@@ -57,9 +56,10 @@ def running(given: Mapping[str, str], log: Path) -> Iterator[tuple[str, "subproc
 def test_it_ends_well_and_sends_its_last_traces(number: signal.Signals, collector: OtlpServer, tmp_path: Path) -> None:
     given = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "OTLP_ENDPOINT": collector.url}
     with running(given, tmp_path / "api.log") as (url, process):
-        assert httpx.get(f"{url}/queues", trust_env=False).status_code == 503  # there is no Redis; it is traced
+        answer = httpx.get(f"{url}/queues", trust_env=False, timeout=PATIENCE_S)
+        assert answer.status_code == 503  # there is no Redis; it is traced
         process.send_signal(number)
-        assert process.wait(WAIT_S) == 0
+        assert process.wait(PATIENCE_S) == 0
     assert "Aborted" not in (tmp_path / "api.log").read_text()
     assert "GET /queues" in {span.name for span in collector.spans}
 
@@ -79,7 +79,7 @@ def test_a_port_that_is_taken_is_told_in_a_line() -> None:
         given = {"API_PORT": str(taken.getsockname()[1]), "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
         environment = os.environ | {f"CODEFORGE_{name}": value for name, value in given.items()}
         command = [sys.executable, "-m", "codeforge", "api"]
-        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False)
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
     assert ended.returncode == 2
     assert ended.stderr.startswith("codeforge: CODEFORGE_API_PORT: ")
     assert ended.stderr.count("\n") == 1

@@ -22,7 +22,9 @@ def test_zero_takes_a_free_port_for_each() -> None:
     assert len(set(ports.values())) == len(PORT_OPTIONS)
     for port in ports.values():
         with socket.socket() as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as every server does; see below
             server.bind(("127.0.0.1", port))
+            server.listen()
 
 
 def test_a_port_in_use_is_named_with_its_option(taken: int) -> None:
