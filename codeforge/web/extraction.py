@@ -6,11 +6,12 @@ trafilatura, lxml and html-to-markdown are imported by the first page, so that n
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import chain, islice
 from typing import Any, Final
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from codeforge.web.main_content import main_content, text_of
 from codeforge.web.markdown import to_markdown
@@ -29,6 +30,8 @@ MAX_FORMED_DEPTH: Final = 250
 
 _LEFT_OUT: Final = dict.fromkeys(map(ord, "\t\n\r"))
 _SOME: Final = "-"  # any fragment
+_FROM_ROOT: Final = re.compile(r"/(?:[\w%~-][\w%.~-]*/)*(?:[\w%~-][\w%.~-]*)?", re.ASCII)
+"""Paths that are as long as they look: no `..` in them, and no empty parts."""
 _NOTHING: Final = "<html><body></body></html>"
 
 
@@ -106,13 +109,26 @@ class _Addresses:
 
     def __init__(self, base: str) -> None:
         self._joined = cache(partial(_joined, base))
+        self._root = _root(base)
 
     def of(self, href: str) -> tuple[str, str] | None:
         """The URL as it is and without its fragment, or None for what does not lead to a page."""
         # Browsers drop these inside of a URL (WHATWG URL, 4.4), and authors do break lines there.
         address, mark, fragment = href.strip().translate(_LEFT_OUT).partition("#")
+        if self._root and _FROM_ROOT.fullmatch(address):  # as most are; this takes a sixth of the time
+            link = self._root + address
+            return f"{link}#{fragment}" if fragment else link, link
         found = self._joined(address, f"{mark}{_SOME if fragment else ''}")
         return found and (found[0] + fragment, found[1])
+
+
+def _root(base: str) -> str:
+    """The site of a base, such as `https://example.org`, before a path from its root; "" where it has none."""
+    try:
+        parts = urlsplit(base)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") and parts.netloc else ""
 
 
 def _joined(base: str, address: str, end: str) -> tuple[str, str] | None:

@@ -127,6 +127,24 @@ def test_links_are_absolute_without_fragments_each_once_in_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("href", "path"),
+    [
+        ("/", "/"),
+        ("/a/b.html", "/a/b.html"),
+        ("/~a/b%20c/", "/~a/b%20c/"),
+        ("/a/../b", "/b"),
+        ("/a/./b/..", "/a/"),
+        ("/..", "/"),
+        ("/a//b", "/a//b"),
+        ("/a?", "/a"),
+        ("/a#", "/a"),
+    ],
+)
+def test_paths_from_the_root(href: str, path: str) -> None:
+    assert extract(f"<a href='{href}'>x</a>").links == [f"https://example.org{path}"]
+
+
+@pytest.mark.parametrize(
     ("base", "link"),
     [
         ("https://cdn.example/docs/", "https://cdn.example/docs/rel"),
