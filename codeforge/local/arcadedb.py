@@ -19,7 +19,7 @@ MIN_PASSWORD = 8
 UNUSED = ("console", "graphql", "integration", "mcp", "postgresw", "python-bridge", "redisw")
 """Modules of ArcadeDB that are left out: each would be another open interface, or nothing."""
 
-# The second compiler makes what a result takes a third. As the JVM has it, it costs as much as it gains for the first
+# The second compiler about halves what a result takes. As the JVM has it, it costs as much as it gains for the first
 # tens of thousands of results. So it waits for ten times the calls, and compiles less of what a method calls into it:
 # a quarter of the cost for code that is as fast (docs/performance.md).
 SECOND_COMPILER = (
