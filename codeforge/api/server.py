@@ -8,6 +8,7 @@ import uvicorn
 import uvloop
 
 from codeforge.api.app import create_app
+from codeforge.api.connections import BoundedConnection, look_at
 from codeforge.garbage import collect_seldom
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
@@ -17,6 +18,9 @@ from codeforge.wiring.api import api_services
 from codeforge.wiring.embeddings import check_embeddings
 
 GRACEFUL_S = 5
+
+LOOK_TICKS = 50
+"""Connections are looked at every so many tenths of a second."""
 
 
 def serve(settings: Settings) -> None:
@@ -46,15 +50,22 @@ async def _serve(settings: Settings) -> None:
         log_config=None,
         timeout_graceful_shutdown=GRACEFUL_S,
         server_header=False,
+        http=BoundedConnection,
         proxy_headers=False,  # nothing here asks for the client's address or scheme
     )
     collect_seldom()  # a full look takes tens of milliseconds in which no request is served
-    await _Server(config).serve()
+    await Server(config).serve()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn's own raises the signal again once it has stopped, which ends the process before its last traces are
-    sent, and with that signal for an exit code."""
+class Server(uvicorn.Server):
+    """Looks at its connections now and then. Uvicorn's own raises the signal again once it has stopped, which ends the
+    process before its last traces are sent, and with that signal for an exit code."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """What is done ten times a second."""
+        if counter % LOOK_TICKS == 0:
+            look_at(self.server_state.connections, asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stops; at a second Ctrl-C without waiting for open requests."""
