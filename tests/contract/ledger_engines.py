@@ -253,12 +253,12 @@ class LedgerServer(LedgerEngine):
             "delayed": [keys.delayed(worker_type) for worker_type in WorkerType],
             "running": [keys.running(worker_type) for worker_type in WorkerType],
         }
-        return [
-            (place, task_id.decode())
-            for place, sets in names.items()
-            for name in sets
-            for task_id in await self.redis.zrange(name, 0, -1)
-        ]
+        sets = [(place, name) for place, found in names.items() for name in found]
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for _, name in sets:
+                pipe.zrange(name, 0, -1)
+            members = await pipe.execute()
+        return [(place, raw.decode()) for (place, _), ids in zip(sets, members, strict=True) for raw in ids]
 
     async def fill(self) -> None:
         used = (await self.redis.info("memory"))["used_memory"]
