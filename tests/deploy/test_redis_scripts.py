@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from codeforge.local.valkey import SMALL_KEYS
 from tests.conftest import REDIS_SERVER
 from tests.contract.conftest import lane_address
 from tests.deploy.redis_pods import COUNT, RedisPods
@@ -47,7 +48,9 @@ def test_a_master_hands_over_and_its_data_outlive_everybody(pods: RedisPods) -> 
         client.set("before", 1)
         assert client.wait(COUNT - 1, 30_000) == COUNT - 1
         config = client.config_get("maxmemory-policy", "appendonly", "appendfsync", "min-replicas-to-write")
+        small_keys = client.config_get(*SMALL_KEYS)
     assert set(config.values()) == {"noeviction", "yes", "everysec", "1"}
+    assert small_keys == SMALL_KEYS
 
     assert pods.run("stop-redis.sh", "redis", first) == 0
     wait_until(lambda: pods.master() != first, "the first Sentinel's word of another master", WAIT_S)

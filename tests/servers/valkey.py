@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from codeforge.local.ports import settle_ports
+from codeforge.local.valkey import SMALL_KEYS
 
 START_S = 60.0
 ATTEMPTS = 5
@@ -109,6 +110,7 @@ class ValkeyServer:
             os.fspath(self._binary),
             *("--port", str(port), "--bind", "127.0.0.1", "--dir", os.fspath(self._directory)),
             *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", os.fspath(log)),
+            *(part for name, value in SMALL_KEYS.items() for part in (f"--{name}", value)),
             *self._options,
         ]
         self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
