@@ -34,9 +34,9 @@ from codeforge.ledger.port import (
     WorkerRecord,
 )
 from codeforge.ledger.rows import (
-    CLAIMED_FIELDS,
-    EARLIER_FIELDS,
+    CLAIM_FIELDS,
     RESULT_FIELDS,
+    STATES,
     SUMMARY_FIELDS,
     call_text,
     from_pairs,
@@ -185,14 +185,15 @@ class RedisLedger:
             raise StaleClaim("the worker holds no lease")
         if reply[0] != b"claimed":
             return None
-        earlier = from_values(EARLIER_FIELDS[: len(reply[3])], reply[3])
-        task = task_of({"id": task_id.encode(), **from_values(CLAIMED_FIELDS, reply[1]), **earlier})
-        return ClaimedTask(task, Claim(task_id, task.type, worker, task.fence, claim_id), from_pairs(reply[2]))
+        _, row, *journal = reply
+        task = task_of({"id": task_id.encode(), **from_values(CLAIM_FIELDS[: len(row)], row)})
+        claim = Claim(task_id, task.type, worker, task.fence, claim_id)
+        return ClaimedTask(task, claim, from_pairs(journal[0]) if journal else {})
 
     async def state_of(self, task_id: str) -> TaskState | None:
         """See `Ledger.state_of`."""
         state = await answer(self._redis.hget(keys.task(task_id), "state"))
-        return None if state is None else TaskState(state.decode())
+        return None if state is None else STATES[state]
 
     async def record_step(
         self, claim: Claim, name: str, value: bytes, call: ModelCall | None, *, paid: bool = False
@@ -234,7 +235,7 @@ class RedisLedger:
         if error or outcome.kind == "retry":
             args += [error.code, error.message, int(error.retryable)] if error else ["", "", 0]
             args.append(int(outcome.retry_delay_s * 1000))
-        return TaskState((await self._fenced("finish", claim, args)).decode())
+        return STATES[await self._fenced("finish", claim, args)]
 
     async def hand_back(self, claim: Claim, *, crashed: bool = False) -> None:
         """See `Ledger.hand_back`."""
@@ -305,4 +306,4 @@ def _decided(reply: Sequence[bytes], what: str) -> TaskState:
         raise TaskNotFound("no such task")
     if reply[0] == b"conflict":
         raise StateConflict(f"a task that is {reply[1].decode()} cannot be {what}")
-    return TaskState(reply[0].decode())
+    return STATES[reply[0]]

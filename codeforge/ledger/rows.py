@@ -1,6 +1,6 @@
 """Between Redis hashes and tasks. Absent and empty fields both mean None."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -29,6 +29,9 @@ EARLIER_FIELDS = (
 """What `lua/claim.lua` reads, by its places, and answers: all that is of use in a task that runs. The second are what
 attempts leave, so that the first attempt finds none."""
 
+CLAIM_FIELDS = (*CLAIMED_FIELDS, *EARLIER_FIELDS)
+"""A claim's answer, which is shorter for a first attempt."""
+
 RESULT_FIELDS = (*SUMMARY_FIELDS, "input", "result")
 
 
@@ -43,51 +46,36 @@ def from_values(names: Iterable[str], values: Iterable[bytes | None]) -> dict[st
     return {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
 
-def _text(row: Mapping[str, bytes], name: str) -> str | None:
-    value = row.get(name)
-    return value.decode() if value else None
+STATES = {state.value.encode(): state for state in TaskState}
+_TYPES = {worker_type.value.encode(): worker_type for worker_type in WorkerType}
+_PRIORITIES = {priority.value.encode(): priority for priority in Priority}
 
+_READ: Mapping[str, Callable[[bytes], Any]] = {
+    **dict.fromkeys(("id", "tenant", "parent_id", "trace"), bytes.decode),
+    **dict.fromkeys(("input", "labels", "result"), bytes),
+    **dict.fromkeys(("created_at", "timeout_s", "max_attempts", "attempts", "fence", "not_before", "started_at"), int),
+    **dict.fromkeys(("finished_at", "crashes", "queued_at", "wait_ms", "run_ms", "budget_tokens"), int),
+    "type": _TYPES.__getitem__,
+    "state": STATES.__getitem__,
+    "priority": _PRIORITIES.__getitem__,
+    "progress": lambda text: Progress(**orjson.loads(text)),
+    "stored": b"1".__eq__,
+    "reasons": lambda reasons: b"[" + reasons + b"]",
+}
+"""What a task's field is made of."""
 
-def _int(row: Mapping[str, bytes], name: str) -> int | None:
-    value = row.get(name)
-    return int(float(value)) if value else None
+_ABSENT = {"input": b"{}", "labels": b"{}", "parent_id": None}
 
 
 def task_of(row: Mapping[str, bytes]) -> Task:
     """The task that a row holds."""
-    code, progress = _text(row, "error_code"), row.get("progress")
-    return Task(
-        id=row["id"].decode(),
-        tenant=row["tenant"].decode(),
-        type=WorkerType(row["type"].decode()),
-        state=TaskState(row["state"].decode()),
-        priority=Priority(row["priority"].decode()),
-        input=row.get("input", b"{}"),
-        labels=row.get("labels", b"{}"),
-        parent_id=_text(row, "parent_id"),
-        created_at=int(row["created_at"]),
-        timeout_s=int(row["timeout_s"]),
-        max_attempts=int(row["max_attempts"]),
-        attempts=int(row["attempts"]),
-        fence=int(row["fence"]),
-        not_before=_int(row, "not_before"),
-        started_at=_int(row, "started_at"),
-        finished_at=_int(row, "finished_at"),
-        progress=Progress(**orjson.loads(progress)) if progress else None,
-        usage=Usage(_int(row, "input_tokens") or 0, _int(row, "output_tokens") or 0, float(row.get("usd", b"0"))),
-        result=row.get("result") or None,
-        error=None
-        if code is None
-        else TaskFailure(code, _text(row, "error_message") or "", row.get("error_retryable") == b"1"),
-        stored=row.get("stored") == b"1",
-        reasons=b"[" + row.get("reasons", b"") + b"]",
-        crashes=_int(row, "crashes") or 0,
-        queued_at=_int(row, "queued_at"),
-        wait_ms=_int(row, "wait_ms") or 0,
-        run_ms=_int(row, "run_ms") or 0,
-        trace=_text(row, "trace"),
-        budget_tokens=_int(row, "budget_tokens"),
-    )
+    fields = {name: _READ[name](value) for name, value in row.items() if value and name in _READ}
+    if "input_tokens" in row:
+        fields["usage"] = Usage(int(row["input_tokens"]), int(row["output_tokens"]), float(row["usd"]))
+    if code := row.get("error_code"):
+        message, retryable = row.get("error_message", b"").decode(), row.get("error_retryable") == b"1"
+        fields["error"] = TaskFailure(code.decode(), message, retryable)
+    return Task(**_ABSENT | fields)
 
 
 def call_text(call: ModelCall) -> bytes:

@@ -38,16 +38,23 @@ TOGETHER = frozenset({"submit", "claim", "begin_call", "record_call", "record_st
 """Scripts of which one run takes several calls: what each task needs, when hundreds come, work and end at once. What is
 shared above is then set up once for all of them."""
 
+MOST_UNPACKED = 500
+"""Arguments that Lua puts into a table at once; it refuses some thousands, and a large batch has more."""
+
 _ONE_BY_ONE = """
 local function one(ARGV)
 {own}
 end
+local function arguments(first, width)
+  if width <= {most_unpacked} then return {{unpack(ARGV, first, first + width - 1)}} end
+  local args = {{}}
+  for i = 1, width do args[i] = ARGV[first + i - 1] end
+  return args
+end
 local width, answers = tonumber(ARGV[1]), {{}}
 sums, moved = {{}}, {{}}
 for first = 2, #ARGV, width do
-  local args = {{}}
-  for i = 1, width do args[i] = ARGV[first + i - 1] end
-  local done, answer = pcall(one, args)
+  local done, answer = pcall(one, arguments(first, width))
   if not done and type(answer) ~= 'table' then answer = {{err = tostring(answer)}} end
   answers[#answers + 1] = answer
 end
@@ -77,7 +84,7 @@ def script_text(name: str) -> str:
             f"local HOST_KEPT_MS, PAGE_SINCE_MS = {HOST_KEPT_MS}, {PAGE_SINCE_MS}",
             f"local CLAIMED, EARLIER = {{{_names(CLAIMED_FIELDS)}}}, {{{_names(EARLIER_FIELDS)}}}",
             *((folder / f"{shared}.lua").read_text() for shared in SHARED),
-            _ONE_BY_ONE.format(own=own) if name in TOGETHER else own,
+            _ONE_BY_ONE.format(own=own, most_unpacked=MOST_UNPACKED) if name in TOGETHER else own,
         )
     )
 

@@ -349,7 +349,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for task_id, task in self._model.tasks.items():
             row, journal, calls, places = self._await(placed(self._cf.redis, task_id, task.type))
             assert int(row.get("crashes", 0)) == task.crashes
-            assert (row["state"], int(row["fence"]), int(row["attempts"]), row["stored"]) == (
+            assert (row["state"], int(row["fence"]), int(row["attempts"]), row.get("stored", "0")) == (
                 task.state.value, task.fence, task.attempts, str(int(task.stored))
             )  # fmt: skip
             assert places == {"queued": ["queued"], "delayed": ["delayed"], "due": ["delayed"], "running": ["running"],

@@ -1,7 +1,8 @@
 -- ARGV: id, worker, claim id, the numbers of crashes of suspects that the worker can run now, as one word.
--- Answers {'claimed', row, journal (HGETALL), earlier}, {'nothing'} or {'no_lease'}. A row is the values of CLAIMED (rows.py),
--- which begins with tenant, type, place, queued_at, state, fence, attempts, timeout_s and trace. `earlier` is the values of
--- EARLIER, which begins with started_at, wait_ms, run_ms, claim and crashes; for a first attempt, only as far as they are.
+-- Answers {'claimed', row, journal (HGETALL)}, {'nothing'} or {'no_lease'}. A row is the values of CLAIMED (rows.py), which
+-- begins with tenant, type, place, queued_at, state, fence, attempts, timeout_s and trace, and then those of EARLIER, which
+-- begins with started_at, wait_ms, run_ms, claim and crashes. Of a first attempt there is no journal, and of EARLIER only
+-- what the claim itself sets.
 local id, worker, claim = ARGV[1], ARGV[2], ARGV[3]
 local now = now_ms()
 local lease = lease_of(worker)
@@ -12,9 +13,11 @@ local row = redis.call('HMGET', key, unpack(CLAIMED))
 local worker_type, state, fence = row[2], row[5], row[6]
 local first = fence == '0'  -- nobody had it before: it has neither a journal nor what attempts leave in its row
 local earlier = first and {} or redis.call('HMGET', key, unpack(EARLIER))
-if state == 'running' and earlier[4] == claim then
-  return {'claimed', row, redis.call('HGETALL', 'cf:journal:' .. id), earlier}
+local function claimed()
+  for _, value in ipairs(earlier) do row[#row + 1] = value end
+  return {'claimed', row, not first and redis.call('HGETALL', 'cf:journal:' .. id) or nil}
 end
+if state == 'running' and earlier[4] == claim then return claimed() end
 local queued_at = worker_type and score_of('cf:queued:' .. worker_type, id)
 if state ~= 'queued' or not queued_at then return {'nothing'} end
 -- A suspect that would only wait in the worker stays in the queue: its time runs from the claim.
@@ -22,7 +25,6 @@ local crashes = math.min(tonumber(earlier[5] or 0), ALONE)
 if crashes >= SUSPECT and not string.find(ARGV[4], crashes, 1, true) then return {'nothing'} end
 if turned_back(id, row[1], now) then return {'nothing'} end
 
-local journal = first and {} or redis.call('HGETALL', 'cf:journal:' .. id)
 local placed = {row[1], worker_type, row[3], row[4], earlier[1], earlier[2], earlier[3]}
 local changes = shift(id, placed, 'running', now + tonumber(row[8]) * 1000)
 row[5], row[6], row[7], earlier[1] = 'running', text(fence + 1), text(row[7] + 1), text(now)
@@ -32,4 +34,4 @@ redis.call('HSET', key, 'state', 'running', 'worker', worker, 'claim', claim, 's
 put('S', 'cf:owned:' .. worker, id, true)
 observe('wait', worker_type, now - tonumber(queued_at), row[9])
 event(id, 'running', '{"state":"running","attempt":' .. row[7] .. '}')
-return {'claimed', row, journal, earlier}
+return claimed()

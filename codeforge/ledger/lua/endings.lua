@@ -37,17 +37,16 @@ local function terminate(id, state, now, partitions, ended_by, result, row)
     end
   end
   disown(id, worker)
-  redis.call('HSET', key, 'state', state, 'finished_at', now, 'not_before', '', 'worker', '', 'outbox_bytes', bytes,
-    unpack(fields))
+  if row[3] == 'delayed' then redis.call('HSET', key, 'not_before', '') end
+  redis.call('HSET', key, 'state', state, 'finished_at', now, 'worker', '', 'outbox_bytes', bytes, unpack(fields))
   if state == 'dead' then redis.call('ZADD', 'cf:dead:' .. worker_type, now, id) end
   count('finished:' .. worker_type .. ':' .. state)
   -- A task that has a worker runs; one that is cancelled while it waits has no duration.
   if worker and worker ~= '' then observe('duration', worker_type, now - tonumber(row[5]), row[13]) end
-  event(id, state, string.format(
-    '{"state":"%s","attempts":%s,"usage":{"input_tokens":%s,"output_tokens":%s,"usd":%s},"wait_s":%s,"run_s":%s,' ..
-    '"sandbox_peak_bytes":null,"error":%s}',
-    state, row[9], row[10], row[11], row[12], (row[6] or 0) / 1000, (run_ms or 0) / 1000,
-    state == 'succeeded' and 'null' or reason_of(key)))
+  event(id, state, '{"state":"' .. state .. '","attempts":' .. row[9] .. ',"usage":{"input_tokens":' .. row[10] ..
+    ',"output_tokens":' .. row[11] .. ',"usd":' .. row[12] .. '},"wait_s":' .. (row[6] or 0) / 1000 ..
+    ',"run_s":' .. (run_ms or 0) / 1000 .. ',"sandbox_peak_bytes":null,"error":' ..
+    (state == 'succeeded' and 'null' or reason_of(key)) .. '}')
   await_projection(id, partitions, fence, bytes, row[15])
   release(row[1], now)
 end

@@ -63,10 +63,11 @@ for i, t in ipairs(tasks) do
     if t.budget ~= '' then set('budget_tokens', t.budget) end
     if idem ~= '' then set('idem', idem) end
     if t.trace ~= '' then set('trace', t.trace) end
-    redis.call('HSET', key, 'id', t.id, 'tenant', t.tenant, 'type', t.type, 'priority', t.priority, 'state', 'queued',
-      'input', t.input, 'labels', t.labels, 'parent_id', t.parent, 'created_at', now, 'not_before', '',
-      'timeout_s', t.timeout, 'max_attempts', t.attempts, 'attempts', 0, 'fence', 0, 'rings', 0,
-      'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'stored', 0, unpack(fields))
+    if t.parent ~= '' then set('parent_id', t.parent) end
+    -- A small row is looked through from its beginning: first what claims and outcomes look for. What is absent is none.
+    redis.call('HSET', key, 'tenant', t.tenant, 'type', t.type, 'state', 'queued', 'fence', 0, 'attempts', 0,
+      'timeout_s', t.timeout, 'priority', t.priority, 'labels', t.labels, 'created_at', now, 'max_attempts', t.attempts,
+      'input', t.input, 'input_tokens', 0, 'output_tokens', 0, 'usd', 0, 'id', t.id, unpack(fields))
     redis.call('ZADD', 'cf:tasks:' .. t.tenant, 0, t.id)
     redis.call('SADD', 'cf:tenants', t.tenant)
     count('submitted:' .. t.type)
