@@ -154,7 +154,7 @@ class AnalysisResult(ResultModel):
     questions: list[str] = Field(default_factory=list)
     failed: list[FailedPage] = Field(default_factory=list)
     warnings: list[Notice] = Field(default_factory=list)
-    work: Work = Work()
+    work: Work = Field(default_factory=Work)
     reused: Reused | None = None
 
     def counts(self) -> Mapping[str, float]:

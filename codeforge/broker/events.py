@@ -12,6 +12,9 @@ from celery.utils.time import utcoffset
 GROUP = 500
 """Events of tasks that go out in one message at most. Celery's are groups of 24, and the worker waits for each."""
 
+MOST_UNHEARD = 10 * GROUP
+"""Events that are kept at most until it is time to ask again whether somebody hears them."""
+
 _TASK = "task"
 _TASKS = "task.multi"
 
@@ -25,7 +28,7 @@ class ThriftyDispatcher(EventDispatcher):  # type: ignore[misc]  # celery ships 
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"buffer_limit": GROUP, **kwargs})
+        super().__init__(*args, **kwargs)
         self._heard = False
 
     def send(self, type: str, blind: bool = False, **fields: Any) -> Any:
@@ -36,7 +39,7 @@ class ThriftyDispatcher(EventDispatcher):  # type: ignore[misc]  # celery ships 
             return None
         waiting = self._group_buffer[_TASK]
         waiting.append((type, time.time(), fields))
-        if len(waiting) >= self.buffer_limit:
+        if len(waiting) >= (GROUP if self._heard else MOST_UNHEARD):
             self.flush()
         elif self.on_send_buffered:
             self.on_send_buffered()
@@ -51,8 +54,9 @@ class ThriftyDispatcher(EventDispatcher):  # type: ignore[misc]  # celery ships 
             super()._publish(self._made(events[:1]), producer, routing_key, **options)
             events = events[1:]
             self._heard = producer.channel.receivers > 0
-        if self._heard and events:
-            super()._publish(self._made(events), producer, routing_key, **options)
+        while self._heard and events:
+            super()._publish(self._made(events[:GROUP]), producer, routing_key, **options)
+            events = events[GROUP:]
             self._heard = producer.channel.receivers > 0
 
     def _made(self, events: Sequence[Any]) -> list[Any]:

@@ -49,7 +49,7 @@ class LedgerRequest(Request):  # type: ignore[misc]  # celery ships no types
     def on_end(self, state: str | None, error: BaseException | None, run_s: float) -> None:
         """The coroutine ended. Raising is a fault of this service: a task's own failure is an outcome in the ledger."""
         if error is None:
-            task_ready(self, successful=True)
+            task_ready(self)  # not into Celery's set of successes: it is there to drop what is delivered again
             self.send_event("task-succeeded", result=state, runtime=run_s)
             return
         if not isinstance(error, Ignore):

@@ -21,6 +21,9 @@ def attempt_span(claimed: ClaimedTask) -> Spans:
     own = {"task_id": task.id}
     if trace_id := tracing.trace_id_of(task.trace):
         own["trace_id"] = trace_id
+    bind_contextvars(**own)  # the asyncio task is the attempt's, with whose context this ends
+    if not tracing.tracing_is_on():
+        return tracing.NO_SPAN
     about = {"codeforge.task.id": task.id, "codeforge.task.type": task.type.value}
     if task.queued_at is not None and task.started_at is not None and task.trace is not None:
         begun, ended = task.queued_at * MS, task.started_at * MS
@@ -32,7 +35,6 @@ def attempt_span(claimed: ClaimedTask) -> Spans:
         "codeforge.task.fence": task.fence,
         "codeforge.worker": claimed.claim.worker,
     }
-    bind_contextvars(**own)  # the asyncio task is the attempt's, with whose context this ends
     return tracing.span(f"invoke_agent {task.type}", attributes=agent, parent=task.trace)
 
 

@@ -6,10 +6,11 @@ Spans carry ids, names and counts; never an input, a prompt, an answer or a URL.
 """
 
 from codeforge.settings import Settings
-from codeforge.tracing.port import NOTHING, Attributes, Kind, NoTracer, Span, Spans, Tracer
+from codeforge.tracing.port import NO_SPAN, NOTHING, Attributes, Kind, NoTracer, Span, Spans, Tracer
 
 __all__ = [
     "NOTHING",
+    "NO_SPAN",
     "Attributes",
     "Kind",
     "Span",

@@ -72,7 +72,7 @@ class _NoSpan:
         """See `Span.fail`."""
 
 
-_NO_SPAN: Spans = nullcontext(_NoSpan())
+NO_SPAN: Spans = nullcontext(_NoSpan())
 
 
 class NoTracer:
@@ -80,7 +80,7 @@ class NoTracer:
 
     def span(self, name: str, kind: Kind, attributes: Attributes, parent: str | None) -> Spans:
         """See `Tracer.span`."""
-        return _NO_SPAN
+        return NO_SPAN
 
     def record(
         self, name: str, begun_ns: int, ended_ns: int, kind: Kind, attributes: Attributes, parent: str | None
