@@ -6,15 +6,13 @@ Redis still runs call after call, each is as atomic as alone, and each caller ge
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.commands.core import AsyncScript
-from redis.exceptions import NoScriptError, ResponseError, TimeoutError
+from redis.exceptions import NoScriptError, TimeoutError
 
 Argument = str | bytes | int | float
 
@@ -63,11 +61,6 @@ class Run:
         self._together = together
         self._size = 1
 
-    @property
-    def command(self) -> Sequence[Argument]:
-        """What the server is sent."""
-        return ("EVALSHA", self.script.sha, 0, *self.args)
-
     def takes(self, args: Sequence[Argument]) -> bool:
         """Takes another call's arguments, or refuses when it is full or they are not alike."""
         if len(args) != self._width or self._size == MAX_TOGETHER or len(self.args) + len(args) > MAX_ARGUMENTS:
@@ -101,7 +94,7 @@ class Pipelined:
         loop = asyncio.get_running_loop()
         call = _Call(script, args, together, loop.create_future(), loop.time())
         if call.large:
-            await self._exchange_all([call])
+            await self._exchange([call])
             return await call.answer
         if len(self._waiting) >= MAX_WAITING:
             raise TimeoutError("too many calls wait for the server")
@@ -113,8 +106,10 @@ class Pipelined:
 
     def _send(self) -> None:
         self._scheduled = False
-        while len(self._sending) < self._in_flight and (calls := self._next()):
-            task = asyncio.get_running_loop().create_task(self._exchange_all(calls))
+        while self._waiting and len(self._sending) < self._in_flight:
+            if not (calls := self._next()):
+                continue
+            task = asyncio.get_running_loop().create_task(self._exchange(calls))
             self._sending.add(task)
             task.add_done_callback(self._sent)
 
@@ -134,14 +129,12 @@ class Pipelined:
         self._sending.discard(task)
         self._send()
 
-    async def _exchange_all(self, calls: Sequence[_Call]) -> None:
-        """These calls, and on the same connection those that came up meanwhile."""
+    async def _exchange(self, calls: Sequence[_Call]) -> None:
         try:
-            async with self._connection() as connection:
-                while calls:
-                    await self._exchange(calls, connection)
-                    await asyncio.sleep(0)  # whom these answers woke may call again
-                    calls = self._next()
+            runs = _runs(calls)
+            for run, reply in zip(runs, await self._replies(list(runs)), strict=True):
+                for call, part in zip(runs[run], run.replies(reply), strict=True):
+                    _settle(call, part)
         except Exception as error:  # each caller gets it
             for call in calls:
                 _settle(call, error)
@@ -150,41 +143,15 @@ class Pipelined:
                 call.answer.cancel()
             raise
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AbstractConnection]:
-        pool = self._redis.connection_pool
-        connection = await pool.get_connection()
-        try:
-            yield connection
-        finally:
-            await asyncio.shield(pool.release(connection))
-
-    async def _exchange(self, calls: Sequence[_Call], connection: AbstractConnection) -> None:
-        runs = _runs(calls)
-        replies = await _replies(connection, [run.command for run in runs])
-        for (run, own), reply in zip(runs.items(), replies, strict=True):
-            if isinstance(reply, NoScriptError):  # a server that is new, or was emptied
-                _, reply = await _replies(connection, [("SCRIPT LOAD", str(run.script.script)), run.command])
-            for call, part in zip(own, run.replies(reply), strict=True):
-                _settle(call, part)
-
-
-async def _replies(connection: AbstractConnection, commands: Sequence[Sequence[Argument]]) -> list[Any]:
-    """What the server answers to each, or the error. As the driver's pipelines, which take a connection from the pool
-    for each round trip, and have more to do with it than with the commands."""
-
-    async def exchange() -> list[Any]:
-        await connection.send_packed_command(connection.pack_commands(commands))
-        return [await _reply(connection) for _ in commands]
-
-    return await connection.retry.call_with_retry(exchange, lambda _: connection.disconnect())
-
-
-async def _reply(connection: AbstractConnection) -> Any:
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
+    async def _replies(self, runs: Sequence[Run]) -> list[Any]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for run in runs:
+                pipe.evalsha(run.script.sha, 0, *run.args)
+            replies = await pipe.execute(raise_on_error=False)
+        for number, run in enumerate(runs):
+            if isinstance(replies[number], NoScriptError):  # a server that is new, or was emptied
+                replies[number] = await _reloaded(run)
+        return replies
 
 
 def _runs(calls: Sequence[_Call]) -> Mapping[Run, list[_Call]]:
@@ -200,6 +167,13 @@ def _runs(calls: Sequence[_Call]) -> Mapping[Run, list[_Call]]:
                 open_runs[call.script.sha] = run
         runs[run].append(call)
     return runs
+
+
+async def _reloaded(run: Run) -> Any:
+    try:
+        return await run.script(args=run.args)
+    except Exception as error:
+        return error
 
 
 def _settle(call: _Call, reply: Any) -> None:
