@@ -40,3 +40,8 @@ def test_paths_that_leave_the_project_are_refused(path: str) -> None:
 @pytest.mark.parametrize("path", ["../x", "a/../x", "a/..", "/x", "a\\b", 'a"b', "a\nb", "a/", "."])
 def test_a_grammar_writes_no_path_that_would_have_to_be_asked_for_again(path: str) -> None:
     assert re.fullmatch(PATH_PATTERN, path) is None
+
+
+def test_the_pattern_has_no_escape_outside_of_a_class() -> None:
+    """llama.cpp's grammars refuse one there, and its server ends."""
+    assert "\\" not in re.sub(r"\[[^]]*\]", "", PATH_PATTERN)
