@@ -17,8 +17,8 @@ class RedisCosts:
 
     `*_commands` are those that clients send (a script is one), `*_us` the server's processor time in microseconds,
     `*_bytes` what a task holds. `pod_commands_s` is what an idle worker process sends a second: a heartbeat, and its
-    waiting for messages. The defaults are medians of three times 4,000 tasks on two cores, with Valkey 8.1; yours will
-    differ.
+    waiting for messages. The defaults are medians of three times 4,000 tasks on two cores, with Valkey 8.1 (the bytes
+    again since the server has `stream-node-max-bytes 512`, on a machine of half the speed); yours will differ.
     """
 
     submit_commands: float = 1.0
@@ -28,9 +28,9 @@ class RedisCosts:
     store_commands: float = 0.1
     store_us: float = 94.0
     hand_back_commands: float = 1.0
-    queued_bytes: float = 7_633.0
-    running_bytes: float = 10_372.0
-    kept_bytes: float = 12_187.0
+    queued_bytes: float = 3_895.0
+    running_bytes: float = 6_693.0
+    kept_bytes: float = 8_597.0
     pod_commands_s: float = 2.0
 
     @property
