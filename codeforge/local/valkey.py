@@ -28,8 +28,8 @@ tcp-keepalive 60
 {small_keys}
 """
 SMALL_KEYS = {"stream-node-max-bytes": "512"}
-"""The ledger's many small keys take less memory so: events of a task get pieces of so many bytes, not of 4 kB. A waiting
-task takes 3.2 kB, and 6.7 without."""
+"""The ledger's many small keys take less memory so: events of a task get pieces of so many bytes, not of 4 kB. A
+waiting task takes 3.2 kB, and 6.7 without."""
 
 
 def valkey_spec(data_dir: Path, port: int, password: SecretStr, appendfsync: str = "everysec") -> ProcessSpec:
