@@ -36,8 +36,11 @@ class BoundedConnection(HttpToolsProtocol):
             self._message, self._bytes, self._since = self.scope, 0, None
             return
         self._bytes += len(data)
-        if self._bytes > (MAX_HEADER_BYTES if self._awaits_headers() else MAX_MESSAGE_BYTES):
-            self._end(problem(431, "headers_too_large", f"the headers may have {MAX_HEADER_BYTES} bytes"))
+        if self._awaits_headers():
+            if self._bytes > MAX_HEADER_BYTES:
+                self._end(problem(431, "headers_too_large", f"the headers may have {MAX_HEADER_BYTES} bytes"))
+        elif self._bytes > MAX_MESSAGE_BYTES:
+            self.transport.close()  # the request has its answer, or gets none: another one would be nobody's
 
     def look(self, now: float) -> None:
         """Ends a connection whose headers are not there in time; `now` is of a clock in seconds, and to be asked for

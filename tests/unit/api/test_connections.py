@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from unittest.mock import MagicMock
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
-from codeforge.api.connections import MAX_HEADER_BYTES, BoundedConnection
+from codeforge.api.connections import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, BoundedConnection
 from codeforge.api.server import Server
 from tests.patience import PATIENCE_S
 
@@ -56,6 +58,46 @@ async def answered(port: int, *parts: bytes) -> tuple[int, str | None]:
             writer.close()
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)["code"] if body else None
+
+
+def connected(app: ASGIApp) -> tuple[BoundedConnection, MagicMock]:
+    """A connection and its transport, which keeps what is written to it."""
+    config = uvicorn.Config(app, http=BoundedConnection, lifespan="off", log_config=None)
+    config.load()
+    transport = MagicMock()
+    transport.is_closing.return_value = False
+    connection = BoundedConnection(config, ServerState(), {})
+    connection.connection_made(transport)
+    return connection, transport
+
+
+async def test_headers_that_are_too_large_are_told_so() -> None:
+    connection, transport = connected(app)
+    connection.data_received(BEGUN)
+    connection.data_received(b"X: " + b"a" * MAX_HEADER_BYTES)
+    ((answer,),) = [call.args for call in transport.write.call_args_list]
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b'"code":"headers_too_large"' in answer
+    transport.close.assert_called_once_with()
+
+
+async def test_a_body_without_an_end_gets_no_second_answer() -> None:
+    answered_early = asyncio.Event()
+
+    async def answers_early(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+        answered_early.set()
+
+    connection, transport = connected(answers_early)
+    connection.data_received(BEGUN + b"Transfer-Encoding: chunked\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_S):
+        await answered_early.wait()
+    transport.reset_mock()
+    for _ in range(MAX_MESSAGE_BYTES // ONE_MB + 1):
+        connection.data_received(b"%x\r\n%b\r\n" % (ONE_MB, bytes(ONE_MB)))
+    transport.write.assert_not_called()
+    transport.close.assert_called_with()
 
 
 @pytest.mark.parametrize("part", [b"X: a\r\n", b"a"])
