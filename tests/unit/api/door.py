@@ -97,3 +97,8 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert problem["title"]
     assert problem["detail"]
     return problem
+
+
+def queued(door: Door) -> int:
+    """How many tasks wait, now or for their time."""
+    return sum(len(ids) for places in (door.ledger.queued, door.ledger.delayed) for ids in places.values())
