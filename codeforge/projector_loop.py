@@ -132,8 +132,8 @@ class ProjectorLoop:
 
     async def _prepare(self) -> None:
         """Constraints and collection, once: before the first write (a MERGE without a constraint makes duplicates), and
-        also where nothing was written yet, so that a search then finds nothing instead of failing. Raises
-        GraphUnavailable and VectorsUnavailable, and SettingsError for a collection that is not meant."""
+        also where nothing was written yet, so that a collection that is not meant is told at once. Raises
+        GraphUnavailable and VectorsUnavailable, and SettingsError for such a collection."""
         if not self._prepared:
             await self._graph.prepare()
             await self._vectors.prepare()

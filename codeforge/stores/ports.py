@@ -113,7 +113,8 @@ def newest_tasks(payloads: Sequence[Mapping[str, Any]], limit: int) -> list[str]
 
 
 class VectorStore(Protocol):
-    """Where texts are searched. Every method raises VectorsUnavailable when the server cannot be reached in time."""
+    """Where texts are searched. Every method raises VectorsUnavailable when the server cannot be reached in time. Reads
+    find nothing before `prepare`."""
 
     async def prepare(self) -> None:
         """Creates the collection and its payload indexes; safe to repeat. Raises SettingsError when the collection
@@ -147,8 +148,7 @@ class VectorStore(Protocol):
 
     async def answering(self, tenant: str, keys: Sequence[str], since: int, limit: int) -> list[str]:
         """Ids of the tenant's tasks that have a point whose `answers` is one of the keys and whose `created_at` is not
-        before `since` (milliseconds): the newest first, at most `limit`, of the first MAX_ANSWERING that are found.
-        None before `prepare`."""
+        before `since` (milliseconds): the newest first, at most `limit`, of the first MAX_ANSWERING that are found."""
         ...
 
     async def count(self, tenant: str | None = None) -> int:

@@ -6,8 +6,9 @@ rare each is. `terms` says only which words it has, so that a query can ask for 
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import httpx
 from pydantic import SecretStr
@@ -18,7 +19,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from codeforge.errors import RowRejected, SettingsError, VectorsUnavailable
 from codeforge.stores import qdrant_queries as queries
 from codeforge.stores.ports import MAX_ANSWERING, Hit, PageVersion, Point, newest_tasks
-from codeforge.stores.qdrant_failures import is_row_fault, unavailable, what_it_said
+from codeforge.stores.qdrant_failures import is_row_fault, is_without_collection, unavailable, what_it_said
 
 MAX_BATCH_POINTS = 500
 MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -32,7 +33,7 @@ LIMITS = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepaliv
 
 MODEL_KEY = "embeddings_model"
 
-NOT_FOUND = 404
+T = TypeVar("T")
 
 
 class QdrantStore:
@@ -118,36 +119,32 @@ class QdrantStore:
         """See `VectorStore.search`."""
         chosen = queries.tenant_filter(tenant, type, kind)
         halves = queries.prefetches(text, vector, chosen, limit)
-        async with self._answering():
-            found = await self._client.query_points(
-                self._collection,
-                prefetch=halves,
-                query=models.FusionQuery(fusion=models.Fusion.RRF),
-                query_filter=chosen,
-                limit=limit,
-                with_payload=True,
-            )
-        return [Hit(str(point.id), point.score, point.payload or {}) for point in found.points]
+        query = self._client.query_points(
+            self._collection,
+            prefetch=halves,
+            query=models.FusionQuery(fusion=models.Fusion.RRF),
+            query_filter=chosen,
+            limit=limit,
+            with_payload=True,
+        )
+        found = await self._read(query)
+        return [Hit(str(point.id), point.score, point.payload or {}) for point in found.points] if found else []
 
     async def answering(self, tenant: str, keys: Sequence[str], since: int, limit: int) -> list[str]:
         """See `VectorStore.answering`."""
         chosen = queries.answering_filter(tenant, keys, since)
-        async with self._answering():
-            try:
-                found, _ = await self._client.scroll(
-                    self._collection, scroll_filter=chosen, limit=MAX_ANSWERING, with_payload=["task_id", "created_at"]
-                )
-            except UnexpectedResponse as error:
-                if error.status_code == NOT_FOUND:
-                    return []  # the projector makes the collection with the first result
-                raise
-        return newest_tasks([point.payload or {} for point in found], limit)
+        scroll = self._client.scroll(
+            self._collection, scroll_filter=chosen, limit=MAX_ANSWERING, with_payload=["task_id", "created_at"]
+        )
+        found = await self._read(scroll)
+        return newest_tasks([point.payload or {} for point in found[0]], limit) if found else []
 
     async def count(self, tenant: str | None = None) -> int:
         """See `VectorStore.count`."""
         chosen = None if tenant is None else queries.tenant_filter(tenant)
-        async with self._answering():
-            return (await self._client.count(self._collection, count_filter=chosen, exact=True)).count
+        count = self._client.count(self._collection, count_filter=chosen, exact=True)
+        found = await self._read(count)
+        return found.count if found else 0
 
     async def ping(self) -> None:
         """See `VectorStore.ping`. It goes past the health routes, which ask for no key."""
@@ -157,6 +154,16 @@ class QdrantStore:
     async def close(self) -> None:
         """See `VectorStore.close`."""
         await self._client.close()
+
+    async def _read(self, call: Awaitable[T]) -> T | None:
+        """What a read answers; None while there is no collection, which the projector makes."""
+        async with self._answering():
+            try:
+                return await call
+            except UnexpectedResponse as error:
+                if is_without_collection(error):
+                    return None
+                raise
 
     async def _put_points(self, body: bytes) -> None:
         """What the client's own `upsert` ends in, which builds a model of each point first."""

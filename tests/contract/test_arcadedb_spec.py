@@ -64,6 +64,10 @@ def read(server: ArcadeDbServer, task_id: str, database: str | None = None) -> G
     return asyncio.run(neighbourhood())
 
 
+def test_reads_find_nothing_before_the_constraints_are_made(idle_server: ArcadeDbServer) -> None:
+    assert read(idle_server, "t") is None
+
+
 def test_it_stops_on_sigterm_in_time_and_keeps_its_data(server: ArcadeDbServer) -> None:
     write(server, TASK)
     assert server.stop() < 20

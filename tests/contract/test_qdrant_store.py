@@ -79,7 +79,8 @@ async def test_a_server_that_does_not_answer_is_unavailable_in_time() -> None:
     [
         Answer(500, {"status": {"error": "Service internal error: disk full"}, "time": 0.0}),
         Answer(503, b"upstream connect error", {"Content-Type": "text/plain"}),
-        Answer(404, {"status": {"error": "Not found: Collection `c` doesn't exist!"}, "time": 0.0}),
+        Answer(404, {"detail": "Not Found"}),
+        Answer(404, b"<html>no such page</html>", {"Content-Type": "text/html"}),
         Answer(429, {"status": {"error": "slow down"}, "time": 0.0}, {"Retry-After": "1"}),
         Answer(429, {"status": {"error": "slow down"}, "time": 0.0}),
         Answer(200, {"something": "else"}),
@@ -93,6 +94,17 @@ async def test_failures_that_may_pass_are_unavailable(answer: Answer) -> None:
             failure = await failure_of(server.url, call)
             assert isinstance(failure, VectorsUnavailable)
             assert failure.retryable
+
+
+async def test_a_write_waits_for_a_collection_that_is_gone_and_a_read_finds_nothing() -> None:
+    gone = Answer(404, {"status": {"error": "Not found: Collection `c` doesn't exist!"}, "time": 0.0})
+    with failing(gone) as server:
+        failure = await failure_of(server.url, upsert)
+        store = store_at(server.url)
+        assert await store.search("acme", "text", direction(1)) == []
+        await store.close()
+    assert isinstance(failure, VectorsUnavailable)
+    assert failure.retryable
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])

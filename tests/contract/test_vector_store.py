@@ -193,6 +193,13 @@ async def test_whether_the_collection_is_there_is_told_without_making_it(vector_
         assert await store.fits()
 
 
+async def test_reads_find_nothing_before_the_collection_is_made(vector_engine: VectorEngine) -> None:
+    async with opened(vector_engine, prepared=False) as store:
+        assert await store.search("acme", "text", direction(1)) == []
+        assert await store.answering("acme", ["key"], 0, 5) == []
+        assert (await store.count(), await store.count("acme")) == (0, 0)
+
+
 async def test_a_collection_of_another_dimension_is_refused(vector_engine: VectorEngine) -> None:
     async with opened(vector_engine) as store:
         await store.upsert([point("a", "text", direction(1))])
