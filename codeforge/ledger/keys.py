@@ -39,6 +39,9 @@ MAX_MODEL_NAME = 100
 MAX_EVENTS = 5_000
 """About so many events are kept of one task."""
 
+MAX_LETTERS = 100_000
+"""Dead letters that are kept; the oldest goes when there is one more, and its task expires."""
+
 HOST_KEPT_MS = 3_600_000
 """How long what is known of a web site's host is kept after its last request; longer than any lease and any pause."""
 

@@ -19,12 +19,19 @@ from codeforge.ledger.port import OutboxEntry
 from codeforge.ledger.retention import Retention
 from codeforge.ledger.rows import RESULT_FIELDS, call_of, from_values, task_of
 from codeforge.ledger.scripts import Scripts, answer
+from codeforge.logs import logger
+from codeforge.task import TaskState
+
+log = logger(__name__)
 
 MAX_CALLS = 1_000
 """Model calls of one task that are projected."""
 
 TASKS_A_RUN = 50
 """Tasks that one run of a script looks up: it holds up the others who ask for about a millisecond."""
+
+ENDED = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED, TaskState.DEAD)
+"""How tasks end, in the order in which `lua/settle.lua` is told for how long they are kept."""
 
 SPARE = 1.25
 """What is read of each partition, as a multiple of its share of a batch: the oldest are never spread quite evenly."""
@@ -148,15 +155,13 @@ class RedisOutbox:
     async def settle(self, entries: Sequence[OutboxEntry], rejected: Mapping[str, str]) -> None:
         """See `Outbox.settle`."""
         for partition in sorted({entry.partition for entry in entries}):
-            args: list[Argument] = [keys.outbox(partition), keys.OUTBOX_DEAD]
+            args: list[Argument] = [keys.outbox(partition), keys.OUTBOX_DEAD, keys.MAX_LETTERS]
+            args += [self._retention.of(state) for state in ENDED]
             for entry in entries:
                 if entry.partition == partition:
-                    args += [entry.entry_id, entry.task_id, entry.fence, self._kept_s(entry)]
-                    args.append(rejected.get(entry.task_id, ""))
-            await self._scripts.run("settle", args)
-
-    def _kept_s(self, entry: OutboxEntry) -> int:
-        return self._retention.default_s if entry.task is None else self._retention.of(entry.task.state)
+                    args += [entry.entry_id, entry.task_id, entry.fence, rejected.get(entry.task_id, "")]
+            if trimmed := await self._scripts.run("settle", args):
+                log.error("dead_letters_trimmed", letters=trimmed, kept=keys.MAX_LETTERS)
 
     async def close(self) -> None:
         """Closes its connections."""

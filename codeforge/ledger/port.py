@@ -345,5 +345,6 @@ class Outbox(Protocol):
 
     async def settle(self, entries: Sequence[OutboxEntry], rejected: Mapping[str, str]) -> None:
         """Marks the entries' tasks stored and removes the entries. `rejected` (task id -> reason) go to the
-        dead-letter stream instead and stay unstored."""
+        dead-letter stream instead and stay unstored. Where that holds too many, the oldest letters go, and their tasks
+        expire as if they were stored."""
         ...

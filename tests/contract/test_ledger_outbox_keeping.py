@@ -3,10 +3,11 @@
 import pytest
 
 from codeforge.errors import OutboxFull
+from codeforge.ledger import keys
 from codeforge.ledger.outbox_port import DeadLetter, Requeued
 from codeforge.ledger.port import Idempotency, OutboxEntry, Outcome
-from codeforge.task import NewTask
-from tests.contract.ledger_engines import FAILURE, OUTBOX_MAX_BYTES, SUCCESS, LedgerEngine
+from codeforge.task import NewTask, TaskState
+from tests.contract.ledger_engines import FAILURE, OUTBOX_MAX_BYTES, RETENTION, SUCCESS, LedgerEngine
 from tests.factories import new_task
 
 pytestmark = pytest.mark.anyio
@@ -155,6 +156,46 @@ async def test_a_letter_whose_task_moved_on_is_dropped(cf: LedgerEngine) -> None
     assert await cf.dead_letters() == {}
     (entry,) = await waiting(cf)  # that of the newer outcome
     assert entry.fence > again.fence
+
+
+async def test_a_task_whose_letter_is_one_too_many_expires(cf: LedgerEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "MAX_LETTERS", 2)
+    task = new_task()
+    await cf.ledger.submit([task], Idempotency("k", "hash"))
+    await cf.ledger.finish((await cf.claimed(task.id)).claim, FAILED)
+    await cf.outbox.settle(await waiting(cf), {task.id: "graph: refused"})
+    younger = [await rejected(cf)]
+    assert await cf.retained(task.id)
+    younger.append(await rejected(cf))
+    assert await cf.keeper.letters_after("", 10) == younger
+    assert await cf.kept_s(task.id) == pytest.approx(RETENTION.of(TaskState.FAILED), abs=20)
+    assert await cf.key_kept_s("k") == pytest.approx(RETENTION.of(TaskState.FAILED), abs=20)
+    assert not (await cf.ledger.get("acme", task.id)).stored
+    assert [await cf.retained(letter.task_id) for letter in younger] == [True, True]
+    assert [step.added async for step in cf.keeper.refill()] == [3]  # a rebuild finds it while it lasts
+    assert await cf.retained(task.id)
+
+
+async def test_a_task_outlives_a_letter_that_is_not_its_last_word(
+    cf: LedgerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, again, replayed = [await rejected(cf) for _ in range(3)]
+    await cf.ledger.replay("acme", replayed.task_id)
+    assert [step.added async for step in cf.keeper.refill()] == [2]
+    entries = [entry for entry in await waiting(cf) if entry.task_id == again.task_id]
+    await cf.outbox.settle(entries, {again.task_id: "graph: refused again"})
+    monkeypatch.setattr(keys, "MAX_LETTERS", 2)
+    youngest = await rejected_alone(cf)
+    assert [letter.task_id for letter in await cf.keeper.letters_after("", 10)] == [again.task_id, youngest]
+    assert [await cf.retained(letter.task_id) for letter in (waits, again, replayed)] == [True] * 3
+
+
+async def rejected_alone(cf: LedgerEngine) -> str:
+    """A task that a store refused, whatever else waits."""
+    task = await ended(cf, FAILED)
+    entries = [entry for entry in await waiting(cf) if entry.task_id == task.id]
+    await cf.outbox.settle(entries, {task.id: "graph: refused"})
+    return task.id
 
 
 async def test_a_refill_adds_every_finished_task_of_every_tenant_once(cf: LedgerEngine) -> None:

@@ -75,7 +75,7 @@ MUTANTS = (
     Mutant("claim", "a suspect is claimed without a place", "if crashes >= SUSPECT and", "if false and"),
     Mutant("hand_back", "a crash makes no suspect", "crashes = crash_in_company(id) else", "crashes = 0 else"),
     Mutant("replay", "a replay is a suspect still", ", 'crashes')", ")"),
-    Mutant("settle", "an old outcome marks a new one stored", "row[1] == ARGV[i + 2] and", ""),
+    Mutant("settle", "an old outcome marks a new one stored", "elseif row[1] == fence and", "elseif"),
     Mutant("submit", "a submission that is repeated overwrites",
            "redis.call('EXISTS', task_key(tasks[1].id)) == 0", "true"),
     Mutant("submit", "a key is taken with any body", "if own.hash ~= body_hash then return {'conflict'} end", ""),

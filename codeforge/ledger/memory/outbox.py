@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from codeforge.ledger.memory.state import Entry, MemoryState
+from codeforge.ledger import keys
+from codeforge.ledger.memory.state import Entry, MemoryState, Row
 from codeforge.ledger.outbox import stream_position
 from codeforge.ledger.outbox_port import DeadLetter
 from codeforge.ledger.port import OutboxEntry
@@ -95,13 +96,25 @@ class MemoryOutbox(MemoryState):
             if there and row is not None and row.task.fence == entry.fence and row.task.finished_at is not None:
                 row.outbox_bytes = None
                 if reason:
-                    letter = DeadLetter(self._stream_id(), entry.task_id, entry.fence, reason, self.now_ms())
-                    self.letters.append(letter)
+                    row.letter = self._stream_id()
+                    self.letters.append(DeadLetter(row.letter, entry.task_id, entry.fence, reason, self.now_ms()))
                 else:
                     row.set(stored=True)
-                    row.expires_at = self.now_ms() + self._retention.of(row.task.state) * 1000
-                    if row.task.state is TaskState.SUCCEEDED:
-                        row.journal, row.begun = {}, {}
+                    self._let_go_of(row)
+        while len(self.letters) > keys.MAX_LETTERS:
+            self._trimmed(self.letters.pop(0))
+
+    def _trimmed(self, letter: DeadLetter) -> None:
+        row = self._row(letter.task_id)
+        if row is None or row.task.stored or row.outbox_bytes is not None:
+            return
+        if (row.task.fence, row.letter) == (letter.fence, letter.id):
+            self._let_go_of(row)
+
+    def _let_go_of(self, row: Row) -> None:
+        row.expires_at = self.now_ms() + self._retention.of(row.task.state) * 1000
+        if row.task.state is TaskState.SUCCEEDED:
+            row.journal, row.begun = {}, {}
 
 
 def _size(task: Task) -> int:

@@ -36,7 +36,7 @@ TEN_MINUTES = Retention(600)
 @dataclass(slots=True)
 class Row:
     """A task and what only the ledger knows of it. `expires_at` is in milliseconds; `outbox_bytes` is what the task
-    adds to the outbox's size while an entry of its last outcome waits."""
+    adds to the outbox's size while an entry of its last outcome waits; `letter` is its last dead letter."""
 
     task: Task
     claim_id: str = ""
@@ -48,6 +48,7 @@ class Row:
     place: str = ""
     expires_at: int | None = None
     outbox_bytes: int | None = None
+    letter: str = ""
     replay_key: str | None = None
     cancel_answer: dict[str, TaskState] = field(default_factory=dict)
     journal: dict[str, bytes] = field(default_factory=dict)
