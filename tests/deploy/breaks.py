@@ -224,6 +224,7 @@ BREAKS = (
     Break(scaling.grace, "Deployment", SCRAPE, "spec.template.spec.terminationGracePeriodSeconds", 25, "after 25 s"),
     Break(scaling.grace, "ConfigMap", "codeforge-config", "data.CODEFORGE_DRAIN_S", "300", "drains for 300 s"),
     Break(scaling.grace, "Deployment", SCRAPE, "spec.template.spec.shareProcessNamespace", None, "hears no SIGTERM"),
+    Break(scaling.grace, "Deployment", "flower", "spec.template.spec.shareProcessNamespace", False, "hears no SIGTERM"),
     Break(scaling.budgets, "PodDisruptionBudget", API, "spec.minAvailable", 3, "ever be evicted"),
     Break(scaling.budgets, "PodDisruptionBudget", SCRAPE, "spec.maxUnavailable", 0, "ever be evicted"),
     Break(scaling.budgets, "Deployment", "flower", "spec.replicas", 2, "no PodDisruptionBudget"),

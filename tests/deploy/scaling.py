@@ -13,6 +13,7 @@ from tests.deploy.manifests import (
     containers_of,
     environment_of,
     find,
+    is_own,
     labels_of,
     lasting,
     names,
@@ -165,16 +166,17 @@ def projector_scaling(stack: Stack) -> Iterator[str]:
 
 
 def grace(stack: Stack) -> Iterator[str]:
-    """A worker that is told to stop hears of it, and has the time to hand its tasks back."""
+    """What is told to stop hears of it while it starts, too, and a worker has the time to hand its tasks back."""
     for workload in workloads(stack):
+        pod = pod_of(workload)
+        if any(is_own(container) for container in pod["containers"]) and not pod.get("shareProcessNamespace"):
+            yield f"{title(workload)}: hears no SIGTERM while it starts, as the first process of its namespace"
         if labels_of(workload).get("app.kubernetes.io/component") != "worker":
             continue
         drain_s = float(environment_of(stack, containers_of(workload)[0])["CODEFORGE_DRAIN_S"])
-        grace_s = pod_of(workload).get("terminationGracePeriodSeconds", 30)
+        grace_s = pod.get("terminationGracePeriodSeconds", 30)
         if grace_s < drain_s + STOP_MARGIN_S:
             yield f"{title(workload)}: killed after {grace_s} s, drains for {drain_s:.0f} s"
-        if not pod_of(workload).get("shareProcessNamespace"):
-            yield f"{title(workload)}: hears no SIGTERM while it starts, as the first process of its namespace"
 
 
 def budgets(stack: Stack) -> Iterator[str]:
