@@ -22,6 +22,9 @@ from codeforge.web.judgement import Finding
 PAGES_EACH: Final = 2
 """What a child has: the page that it reads, and the next one."""
 
+TRIES: Final = 3
+"""To so many processes a page is given that end before it is their turn."""
+
 _COMMAND: Final = (sys.executable, "-m", "codeforge.web.extraction_process")
 
 
@@ -45,9 +48,8 @@ class Extractor:
     ) -> tuple[Page, Finding | None]:
         """See `document.read_page`. `wait_s` bounds the wait for a place in a process, `within_s` the reading: only the
         latter is the page's own fault. Raises FetchError, also `timeout`, and `bad_response` for a page that ends its
-        process."""
-        answer, alone = None, False
-        while answer is None and not alone:
+        process. Deaths that are not its own are a `timeout` too when there are too many."""
+        for _ in range(TRIES):
             try:
                 async with asyncio.timeout(wait_s):
                     await self._places.acquire()
@@ -55,9 +57,12 @@ class Extractor:
                 message = "too many other pages are being read"
                 raise FetchError(message, code="timeout", url=download.url, retryable=True) from exc
             answer, alone = await self._asked(download, judged=judged, within_s=within_s)
-        if answer is None:
-            raise FetchError("the page cannot be parsed within bounds", code="bad_response", url=download.url)
-        return _answered(answer, download.url)
+            if answer is not None:
+                return _answered(answer, download.url)
+            if alone:
+                raise FetchError("the page cannot be parsed within bounds", code="bad_response", url=download.url)
+        message = f"{TRIES} processes ended over other pages before this one was read"
+        raise FetchError(message, code="timeout", url=download.url, retryable=True)
 
     @property
     def _living(self) -> list[Child]:

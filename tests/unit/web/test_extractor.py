@@ -219,6 +219,20 @@ def test_a_page_that_is_the_death_of_its_process_fails_alone(monkeypatch: pytest
     run(use)
 
 
+def test_a_page_is_not_given_to_dying_processes_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(reader: Extractor) -> None:
+        pages = [reader.read(html("a"), judged=False, within_s=PATIENCE_S) for _ in range(32)]
+        ends = await asyncio.gather(*pages, return_exceptions=True)
+        # Each death is one page's own, and moves the one behind it: after three turns there are a few left.
+        assert {(end.code, end.retryable) for end in ends if isinstance(end, FetchError)} == {
+            ("bad_response", False),
+            ("timeout", True),
+        }
+
+    monkeypatch.setattr(extractor, "_COMMAND", (sys.executable, "-c", "import sys; sys.stdin.buffer.read(8)"))
+    run(use, processes=1)
+
+
 def test_memory_is_bounded() -> None:
     async def use(reader: Extractor) -> None:
         with pytest.raises(FetchError) as caught:
