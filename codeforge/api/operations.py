@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from codeforge.api.description import Demand, QueueList, SearchList, problems
+from codeforge.api.parameters import IN_DIGITS
 from codeforge.api.tasks import Services
 from codeforge.api.views import JsonResponse
 from codeforge.errors import CodeForgeError, InvalidInput, LedgerUnavailable
@@ -57,7 +58,7 @@ def search_routes(tenant_of: Any) -> APIRouter:
         q: Annotated[str, Query(min_length=1, max_length=1_000, description="words, or a question")],
         type: WorkerType | None = None,
         kind: TextKind | None = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 10,
+        limit: Annotated[int, Query(ge=1, le=100), IN_DIGITS] = 10,
     ) -> Response:
         """Hybrid search over the results of the tenant's tasks, best first."""
         items = await api.search.query(tenant, q, type, kind, limit)

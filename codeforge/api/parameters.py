@@ -1,16 +1,32 @@
 """Query parameters that a route does not know are refused: a misspelt filter must not answer as if there were none. So
-are those that are given twice where one is taken: the others would be dropped without a word."""
+are those that are given twice where one is taken: the others would be dropped without a word. Numbers are digits."""
 
+import re
 from collections import Counter
 from collections.abc import Collection
 
 from fastapi import Request
 from fastapi.routing import APIRoute
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from codeforge.errors import InvalidInput
 
 MANY = frozenset({"label"})
 """Those that may be given several times."""
+
+WHOLE_NUMBER = re.compile("-?[0-9]+")
+
+
+def _in_digits(text: object) -> object:
+    """pydantic takes 5.0, 1_0 and other scripts' digits, too; a program that sends those has made a mistake."""
+    if isinstance(text, str) and WHOLE_NUMBER.fullmatch(text) is None:
+        raise PydanticCustomError("int_parsing", "Input should be a whole number in decimal digits")
+    return text
+
+
+IN_DIGITS = BeforeValidator(_in_digits)
+"""Of a whole number in the query. It stands behind the bounds, or the OpenAPI document would not know them."""
 
 
 async def known_parameters(request: Request) -> None:

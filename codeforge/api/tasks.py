@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from codeforge.api.description import AcceptedBatch, AcceptedTask, TaskList, TaskStanding, WholeTask, problems
 from codeforge.api.headers import IDEMPOTENCY_KEY, single_header
+from codeforge.api.parameters import IN_DIGITS
 from codeforge.api.services import services
 from codeforge.api.submitting import ACCEPTED, BatchRequest, SubmissionRoutes, description_of
 from codeforge.api.views import JsonResponse, links, task_view
@@ -73,7 +74,7 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
         state: TaskState | None = None,
         type: WorkerType | None = None,
         label: Annotated[list[str] | None, Query(max_length=8, description="name, name=value or name:value")] = None,
-        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        limit: Annotated[int, Query(ge=1, le=500), IN_DIGITS] = 50,
         cursor: str | None = None,
     ) -> Response:
         """Tasks that the ledger still keeps, newest first, without their results. A page may be short while

@@ -40,6 +40,15 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskHead:
+    """What a filter looks at."""
+
+    state: TaskState
+    type: WorkerType
+    labels: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TaskFilter:
     """What `GET /tasks` asks for. `labels` are (key, value) pairs; a value of None matches any."""
 
@@ -47,7 +56,12 @@ class TaskFilter:
     type: WorkerType | None = None
     labels: Sequence[tuple[str, str | None]] = ()
 
-    def matches(self, task: Task) -> bool:
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves anything out."""
+        return self.state is not None or self.type is not None or bool(self.labels)
+
+    def matches(self, task: Task | TaskHead) -> bool:
         """Whether the task is one that is wanted."""
         if self.state is not None and task.state is not self.state:
             return False

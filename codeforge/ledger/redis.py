@@ -21,6 +21,7 @@ from codeforge.ledger import keys
 from codeforge.ledger.admission import NO_CAPS, Caps, constants, queue_full
 from codeforge.ledger.bells import Bells
 from codeforge.ledger.headroom import MAX_AGE_S, Headroom
+from codeforge.ledger.listing import TaskLists
 from codeforge.ledger.pipelining import Argument
 from codeforge.ledger.port import (
     NOT_CONFIRMED,
@@ -37,7 +38,6 @@ from codeforge.ledger.rows import (
     CLAIM_FIELDS,
     RESULT_FIELDS,
     STATES,
-    SUMMARY_FIELDS,
     call_text,
     from_pairs,
     from_values,
@@ -49,12 +49,6 @@ from codeforge.ledger.scripts import Replication, Scripts, answer
 from codeforge.ledger.snapshot import read_snapshot
 from codeforge.task import Claim, ModelCall, NewTask, Progress, Task, TaskEvent, TaskState
 from codeforge.worker_types import WorkerType
-
-PAGE_SCAN = 200
-"""Rows read at a time while a filtered list is filled."""
-
-MAX_SCANNED = 4_000
-"""Rows that one call of `list` reads at most."""
 
 PING_TIMEOUT_S = 5.0
 NOT_REPLICATED = Replication()
@@ -80,6 +74,7 @@ class RedisLedger:
         answered when `replication` is; what is known of the memory is `headroom_age_s` seconds old at most."""
         self._redis = redis
         self._blocking = blocking
+        self._lists = TaskLists(redis)
         self._scripts = Scripts(redis, constants(caps, bells))
         self._caps = caps
         self._partitions = partitions
@@ -132,37 +127,8 @@ class RedisLedger:
         return task_of(row)
 
     async def list(self, tenant: str, wanted: TaskFilter, limit: int, cursor: str | None) -> TaskPage:
-        """See `Ledger.list`. Ids sort by time, so the cursor is the last id seen."""
-        found: list[Task] = []
-        upper = f"({cursor}" if cursor else "+"
-        for _ in range(MAX_SCANNED // PAGE_SCAN):
-            ids = await answer(
-                self._redis.zrange(
-                    keys.index(tenant),
-                    upper,
-                    "-",
-                    desc=True,
-                    bylex=True,
-                    offset=0,
-                    num=PAGE_SCAN,
-                )
-            )
-            for task in await self._rows([raw.decode() for raw in ids]):
-                if wanted.matches(task):
-                    found.append(task)
-                    if len(found) == limit:
-                        return TaskPage(found, next_cursor=task.id)
-            if len(ids) < PAGE_SCAN:
-                return TaskPage(found, next_cursor=None)
-            upper = f"({ids[-1].decode()}"
-        return TaskPage(found, next_cursor=upper[1:])
-
-    async def _rows(self, ids: Sequence[str]) -> Sequence[Task]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for task_id in ids:
-                pipe.hmget(keys.task(task_id), list(SUMMARY_FIELDS))
-            rows = await answer(pipe.execute())
-        return [task_of(from_values(SUMMARY_FIELDS, row)) for row in rows if row[0] is not None]
+        """See `Ledger.list`."""
+        return await self._lists.page(tenant, wanted, limit, cursor)
 
     async def cancel(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:
         """See `Ledger.cancel`. Without a key the call has one of its own, for the driver's repetitions."""

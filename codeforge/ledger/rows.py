@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from codeforge.errors import LedgerUnavailable
-from codeforge.ledger.port import WorkerRecord
+from codeforge.ledger.port import TaskHead, WorkerRecord
 from codeforge.task import ModelCall, Progress, Task, TaskFailure, TaskState, Usage
 from codeforge.worker_types import Priority, WorkerType
 
@@ -17,6 +17,9 @@ SUMMARY_FIELDS = (
     "trace", "budget_tokens",
 )  # fmt: skip
 """Everything of a row but its two large values."""
+
+HEAD_FIELDS = ("state", "type", "labels")
+"""What a filter looks at."""
 
 CLAIMED_FIELDS = (
     "tenant", "type", "place", "queued_at", "state", "fence", "attempts", "timeout_s", "trace", "priority", "labels",
@@ -64,7 +67,8 @@ _READ: Mapping[str, Callable[[bytes], Any]] = {
 }
 """What a task's field is made of."""
 
-_ABSENT = {"input": b"{}", "labels": b"{}", "parent_id": None}
+_NO_LABELS = b"{}"
+_ABSENT = {"input": b"{}", "labels": _NO_LABELS, "parent_id": None}
 
 
 def task_of(row: Mapping[str, bytes]) -> Task:
@@ -76,6 +80,14 @@ def task_of(row: Mapping[str, bytes]) -> Task:
         message, retryable = row.get("error_message", b"").decode(), row.get("error_retryable") == b"1"
         fields["error"] = TaskFailure(code.decode(), message, retryable)
     return Task(**_ABSENT | fields)
+
+
+def head_of(row: Sequence[bytes | None]) -> TaskHead | None:
+    """What a filter looks at, of the values of HEAD_FIELDS; None where there is no row."""
+    state, worker_type, labels = row
+    if state is None or worker_type is None:
+        return None
+    return TaskHead(STATES[state], _TYPES[worker_type], labels or _NO_LABELS)
 
 
 def call_text(call: ModelCall) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -175,11 +175,12 @@ class Neo4jStore:
     async def _transact(self, work: _Work[_T], *, reading: bool = False) -> _T:
         return await self._bounded(self._retried(unit_of_work(timeout=self._timeout_s)(work), reading=reading))
 
-    async def _bounded(self, call: Awaitable[_T]) -> _T:
-        """The call within the deadline, and its errors as this project's."""
+    async def _bounded(self, call: Coroutine[Any, Any, _T]) -> _T:
+        """The call within the deadline, and its errors as this project's. It has a task of its own: at some places the
+        driver answers a cancellation by cancelling its task once more, which would pass for the caller's own end."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await call
+                return await asyncio.create_task(call)
         except TimeoutError as error:
             raise GraphUnavailable(f"the graph store did not answer within {self._timeout_s:g} s") from error
         except (Neo4jError, DriverError, OSError) as error:

@@ -6,11 +6,13 @@ from dataclasses import asdict
 import pytest
 
 from codeforge.errors import TaskNotFound
-from codeforge.ledger.port import Outcome, TaskFilter
+from codeforge.ledger.port import Outcome, TaskFilter, TaskPage
 from codeforge.task import Progress, TaskFailure, TaskState
 from codeforge.worker_types import WorkerType
-from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine
+from tests.contract.ledger_engines import FAILURE, SUCCESS, LedgerEngine, opened_ledger
+from tests.factories import new_task
 from tests.patience import PATIENCE_S
+from tests.servers.valkey import ValkeyServer
 
 pytestmark = pytest.mark.anyio
 
@@ -39,6 +41,43 @@ async def test_list_is_newest_first_filtered_and_paged(cf: LedgerEngine) -> None
     assert seen == ids[::-1]
     one = await cf.ledger.list("acme", TaskFilter(labels=[("n", "1")], state=TaskState.QUEUED), 10, None)
     assert [task.id for task in one.tasks] == [ids[5], ids[1]]
+
+
+async def test_a_page_that_holds_the_last_task_has_no_cursor(cf: LedgerEngine) -> None:
+    ids = [(await cf.submitted()).id for _ in range(4)]
+    first = await cf.ledger.list("acme", TaskFilter(), 2, None)
+    assert ([task.id for task in first.tasks], first.next_cursor) == ([ids[3], ids[2]], ids[2])
+    last = await cf.ledger.list("acme", TaskFilter(), 2, first.next_cursor)
+    assert ([task.id for task in last.tasks], last.next_cursor) == ([ids[1], ids[0]], None)
+    assert await cf.ledger.list("acme", TaskFilter(), 2, ids[0]) == TaskPage([], None)
+
+
+async def test_a_sparse_filter_finds_all_that_it_matches(cf: LedgerEngine) -> None:
+    ids = [(await cf.submitted()).id for _ in range(60)]
+    wanted = [ids[2], ids[31], ids[58]]
+    for task_id in wanted:
+        await cf.ledger.cancel("acme", task_id)
+    seen: list[str] = []
+    cursor = None
+    for _ in range(len(ids)):
+        page = await cf.ledger.list("acme", TaskFilter(state=TaskState.CANCELLED), 1, cursor)
+        seen += [task.id for task in page.tasks]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert seen == wanted[::-1]
+
+
+async def test_a_small_page_of_a_long_list_reads_a_few_rows(ledger_server: ValkeyServer) -> None:
+    async with opened_ledger(ledger_server.url) as engine:
+
+        async def rows_read() -> int:
+            return int((await engine.redis.info("commandstats")).get("cmdstat_hmget", {}).get("calls", 0))
+
+        await engine.ledger.submit([new_task() for _ in range(300)])
+        before = await rows_read()
+        assert len((await engine.ledger.list("acme", TaskFilter(), 2, None)).tasks) == 2
+        assert await rows_read() - before == 3  # the third tells that there is a next page
 
 
 async def test_events_tell_the_story_in_order_and_resume(cf: LedgerEngine) -> None:

@@ -112,9 +112,9 @@ class MemoryTasks(MemoryPlaces):
         for task_id in sorted(self._index[tenant], reverse=True):
             row = self._row(task_id)
             if row is not None and (cursor is None or task_id < cursor) and wanted.matches(row.task):
-                found.append(replace(row.task, input=b"{}", result=None))
                 if len(found) == limit:
-                    return TaskPage(found, next_cursor=task_id)
+                    return TaskPage(found, next_cursor=found[-1].id)
+                found.append(replace(row.task, input=b"{}", result=None))
         return TaskPage(found, next_cursor=None)
 
     async def cancel(self, tenant: str, task_id: str, key: str | None = None) -> TaskState:

@@ -89,3 +89,10 @@ async def test_submissions_are_answered_as_described(door: Door) -> None:
     task_id = await door.submitted()
     TaskStanding.model_validate_json((await door.http.delete(f"/tasks/{task_id}")).content)
     Problem.model_validate_json((await door.http.post("/tasks", json={"type": "sing"})).content)
+
+
+async def test_a_list_s_limit_is_described_with_its_bounds(door: Door) -> None:
+    paths = (await door.http.get("/openapi.json")).json()["paths"]
+    for path, most in (("/tasks", 500), ("/search", 100)):
+        (limit,) = [each["schema"] for each in paths[path]["get"]["parameters"] if each["name"] == "limit"]
+        assert (limit["type"], limit["minimum"], limit["maximum"]) == ("integer", 1, most)

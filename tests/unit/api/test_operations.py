@@ -66,6 +66,7 @@ async def test_search_is_narrowed(door: Door) -> None:
         ({"q": "x" * 1_001}, "q"),
         ({"q": "a", "limit": 0}, "limit"),
         ({"q": "a", "limit": 101}, "limit"),
+        ({"q": "a", "limit": "5.0"}, "limit"),
         ({"q": "a", "type": "sing"}, "type"),
         ({"q": "a", "kind": "pages"}, "kind"),
         ({"q": "a", "kind": ""}, "kind"),
