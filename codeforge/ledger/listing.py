@@ -18,8 +18,8 @@ MAX_SCANNED = 4_000
 
 
 class TaskLists:
-    """Reads lists. No more rows are looked at first than are wanted, and one that tells whether there is a next page; of
-    rows that a filter leaves out no more is read than it looks at. Many clients ask for the last few tasks, or for
+    """Reads lists. No more rows are looked at first than are wanted, and one that tells whether there is a next page;
+    of rows that a filter leaves out no more is read than it looks at. Many clients ask for the last few tasks, or for
     those that run, again and again."""
 
     def __init__(self, redis: Redis) -> None:
