@@ -12,7 +12,7 @@ from codeforge.api.parameters import IN_DIGITS
 from codeforge.api.services import services
 from codeforge.api.submitting import ACCEPTED, BatchRequest, SubmissionRoutes, description_of
 from codeforge.api.views import JsonResponse, links, task_view
-from codeforge.errors import InvalidInput, TaskNotFound
+from codeforge.errors import InvalidInput, StateConflict, TaskNotFound
 from codeforge.identity import is_task_id
 from codeforge.ledger.port import TaskFilter
 from codeforge.submission import LABEL_PATTERN, TaskRequest
@@ -99,13 +99,19 @@ def task_routes(tenant_of: Any, submissions: SubmissionRoutes) -> APIRouter:
     @router.delete("/tasks/{task_id}", status_code=ACCEPTED, response_model=TaskStanding, responses=CHANGING)
     async def cancel(tenant: Tenant, task_id: TaskId, api: Services, key: Key) -> Response:
         """Cancels: a queued task at once, a running one within two seconds."""
-        state = await api.ledger.cancel(tenant, task_id, key)
+        try:
+            state = await api.ledger.cancel(tenant, task_id, key)
+        except TaskNotFound:
+            raise await _let_go(api, tenant, task_id, "cancelled") from None
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
     @router.post("/tasks/{task_id}/replay", status_code=ACCEPTED, response_model=TaskStanding, responses=CHANGING)
     async def replay(tenant: Tenant, task_id: TaskId, api: Services, key: Key) -> Response:
         """Runs a dead, failed or cancelled task again; steps that it finished are not paid for again."""
-        state = await api.ledger.replay(tenant, task_id, key)
+        try:
+            state = await api.ledger.replay(tenant, task_id, key)
+        except TaskNotFound:
+            raise await _let_go(api, tenant, task_id, "replayed") from None
         return JsonResponse({"id": task_id, "state": state.value, "links": links(task_id)}, status_code=ACCEPTED)
 
     return router
@@ -135,6 +141,12 @@ def _describe_submissions(router: APIRouter, tenant_of: Any, submissions: Submis
     async def submit_batch(request: Request) -> Response:
         """Accepts up to 1,000 tasks, all or none."""
         return await submissions.batch(request)
+
+
+async def _let_go(api: ApiServices, tenant: str, task_id: str, what: str) -> StateConflict:
+    """Why a task that the ledger has no more cannot be changed. Raises TaskNotFound where the graph has none either."""
+    kept = await api.lineage.restored(tenant, task_id)
+    return StateConflict(f"a task that is {kept.task.state.value} cannot be {what} once the ledger has let it go")
 
 
 def _label(text: str) -> tuple[str, str | None]:

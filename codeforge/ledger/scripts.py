@@ -1,6 +1,6 @@
 """Loads the Lua scripts and runs them; maps the driver's exceptions to the project's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -67,13 +67,20 @@ NO_CONSTANTS = ""
 
 
 @cache
+def sources() -> Mapping[str, str]:
+    """The scripts' files by their names, read together when a process begins: once the package is another version, the
+    code that runs must not meet the new version's scripts."""
+    folder = files("codeforge.ledger") / "lua"
+    return {file.name.removesuffix(".lua"): file.read_text() for file in folder.iterdir() if file.name.endswith(".lua")}
+
+
+@cache
 def script_text(name: str) -> str:
     """The whole text of a script: flags, constants, the shared functions, its own lines. Those of a deployment
     (`admission.constants`) go after its first line."""
-    folder = files("codeforge.ledger") / "lua"
+    own = sources()[name]
     bounds = ",".join(str(bound) for bound in HISTOGRAM_BOUNDS_MS)
     flags = "flags=allow-oom" if name in RUN_WHEN_FULL else ""
-    own = (folder / f"{name}.lua").read_text()
     return "\n".join(
         (
             f"#!lua {flags}".rstrip(),
@@ -83,7 +90,7 @@ def script_text(name: str) -> str:
             f"local SUSPECT, ALONE = {SUSPECT}, {ALONE}",
             f"local HOST_KEPT_MS, PAGE_SINCE_MS = {HOST_KEPT_MS}, {PAGE_SINCE_MS}",
             f"local CLAIMED, EARLIER = {{{_names(CLAIMED_FIELDS)}}}, {{{_names(EARLIER_FIELDS)}}}",
-            *((folder / f"{shared}.lua").read_text() for shared in SHARED),
+            *(sources()[shared] for shared in SHARED),
             _ONE_BY_ONE.format(own=own, most_unpacked=MOST_UNPACKED) if name in TOGETHER else own,
         )
     )
@@ -129,6 +136,7 @@ class Scripts:
         self._redis = redis
         self._constants = constants
         self._pipelined = Pipelined(redis, in_flight)
+        sources()
         self._scripts: dict[str, AsyncScript] = {}
 
     async def run(self, name: str, args: Sequence[Argument]) -> Any:

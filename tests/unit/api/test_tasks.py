@@ -84,6 +84,17 @@ async def test_task_that_the_ledger_let_go_is_read_from_the_graph(door: Door) ->
     assert (await door.http.get("/tasks")).json()["items"] == []
 
 
+async def test_task_that_the_ledger_let_go_cannot_be_changed(door: Door) -> None:
+    task_id = await door.submitted()
+    await door.finished(task_id, FAILED)
+    await project(door)
+    door.ledger.rows[task_id].expires_at = 1
+    for method, path, what in (("DELETE", "", "cancelled"), ("POST", "/replay", "replayed")):
+        problem = problem_of(await door.http.request(method, f"/tasks/{task_id}{path}"), 409)
+        assert problem["code"] == "state_conflict"
+        assert what in problem["detail"]
+
+
 async def test_result_too_large_for_the_graph_is_said_to_be_gone(door: Door) -> None:
     task_id = await door.submitted()
     await door.finished(task_id, Outcome("succeeded", result=b'{"pages":[],"failed":[]%s}' % (b" " * 64_000)))
