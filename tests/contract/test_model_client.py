@@ -199,9 +199,9 @@ def test_retry_after_in_seconds_is_waited() -> None:
 
 def test_retry_after_as_a_date_is_waited() -> None:
     with ModelServer() as server:
+        started = time.monotonic()
         # Dates have whole seconds: up to one less than two seconds from now.
         server.scripted = [Scripted(status=503, headers={"retry-after": formatdate(time.time() + 2, usegmt=True)})]
-        started = time.monotonic()
         use(server.url, call(), retry=RetryPolicy(base_s=0.01, longest_wait_s=5.0))
         assert 0.9 <= time.monotonic() - started < 30.0
 

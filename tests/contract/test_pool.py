@@ -12,6 +12,7 @@ from codeforge.broker.message import ring
 from codeforge.settings import load_settings
 from codeforge.worker_types import Priority, WorkerType
 from tests.contract.monitor import Events
+from tests.patience import PATIENCE_S
 from tests.servers.celery_worker import CeleryWorker, wait_until
 from tests.servers.valkey import ValkeyServer
 
@@ -192,12 +193,12 @@ def test_messages_are_taken_together_and_one_that_makes_no_sense_costs_no_other(
 
 
 def test_it_tells_its_numbers_and_refuses_to_change_them(worker: CeleryWorker, client: Celery) -> None:
-    (answer,) = client.control.broadcast("stats", reply=True, limit=1, timeout=5)
+    (answer,) = client.control.broadcast("stats", reply=True, limit=1, timeout=PATIENCE_S)
     ((_, stats),) = answer.items()
     assert stats["pool"]["max-concurrency"] == SLOTS
     assert stats["pool"]["implementation"] == "codeforge.broker.pool:AsyncioPool"
     assert stats["pool"]["processes"] == [worker.process.pid]
-    (answer,) = client.control.pool_grow(1, reply=True, limit=1, timeout=5)
+    (answer,) = client.control.pool_grow(1, reply=True, limit=1, timeout=PATIENCE_S)
     ((_, refusal),) = answer.items()
     assert "MAX_CONCURRENT_TASKS" in refusal["error"]
     runs_another(worker, "numbers")

@@ -61,15 +61,14 @@ def test_priorities_are_strict_and_types_of_one_priority_take_turns(start: Start
 def test_sigterm_stops_claiming_drains_and_exits_0(start: Start) -> None:
     worker = start(MAX_CONCURRENT_TASKS="3", DRAIN_S="3")
     worker.wait_ready()
-    for task_id in ("hold-0-gate-short", "sleep-600000-long"):
+    for task_id in ("hold-0-drain-short", "sleep-600000-long"):
         worker.send(task_id)
-    worker.wait_log("run hold-0-gate-short", "run sleep-600000-long")
+    worker.wait_log("run hold-0-drain-short", "run sleep-600000-long")
     worker.signal(signal.SIGTERM)
     worker.wait_log("drain 3")
-    worker.open("gate")
     worker.send("sleep-1-late")
     assert worker.wait_exit() == 0
-    assert "done hold-0-gate-short" in worker.log
+    assert "done hold-0-drain-short" in worker.log
     assert "cancelled sleep-600000-long" in worker.log
     assert worker.log[-1] == "stop"
     assert "run sleep-1-late" not in worker.log

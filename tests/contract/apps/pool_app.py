@@ -1,7 +1,8 @@
 """A worker with a scripted runtime: `celery -A tests.contract.apps.pool_app worker`.
 
 A task's id says what it does: `<word>-<milliseconds>-<anything>`; `hold-0-<gate>-<anything>` goes on until the test
-opens the gate. What happens is pushed onto the Redis list `log` as `<event> <task id>`, or `open <gate>` by the test.
+opens the gate, and the gate `drain` opens when the drain begins. What happens is pushed onto the Redis list `log` as
+`<event> <task id>`, or `open <gate>`.
 """
 
 import asyncio
@@ -82,7 +83,7 @@ class ScriptedRuntime:
         self._claiming = False
 
     async def drain(self, deadline_s: float) -> None:
-        await self._at_the_end.rpush("log", f"drain {deadline_s:g}")
+        await self._at_the_end.rpush("log", f"drain {deadline_s:g}", "open drain")
         if self._running:
             _, late = await asyncio.wait(self._running.values(), timeout=deadline_s)
             for task in late:
