@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,10 @@ class Composed:
         return {service.name: service.stopped() for service in self.services}
 
 
+def _unhealthy(service: Service) -> str:
+    return f"{service.name} healthy\n{service.output[-2000:]}"
+
+
 def project(variables: Mapping[str, str]) -> dict[str, Any]:
     """The Compose file with env.example's variables and these."""
     shown: dict[str, Any] = interpolated(raw_project(), {**example_variables(), **variables})
@@ -154,8 +159,8 @@ def composed(directory: Path, profile: str, variables: Mapping[str, str]) -> Ite
             if profile in declared.get("profiles", [profile]):
                 services.append(Service(name, declared, directory, replaced))
                 ending.callback(services[-1].kill)
-        for service in services:
-            eventually(service.is_healthy, f"{service.name} healthy\n{service.output[-2000:]}", HEALTHY_S)
+        for each in services:
+            eventually(each.is_healthy, partial(_unhealthy, each), HEALTHY_S)
         headers = {"Authorization": f"Bearer {key}"}
         with httpx.Client(
             base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20.0, trust_env=False

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
-from tests.acceptance.stack import Stack, running_stack
+from tests.acceptance.stack import Stack, eventually, running_stack
 from tests.servers.model import ModelServer
 from tests.servers.otlp import OtlpServer
 from tests.servers.site import Site
@@ -30,6 +31,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory, site: Site, model: ModelServ
     settings = {"ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LLM_BASE_URL": model.url}
     with running_stack(tmp_path_factory.mktemp("stack") / "data", settings) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def monitored(stack: Stack) -> Stack:
+    """The same one, once Flower hears its worker: what was told before that, Flower never knows."""
+    metrics = f"{stack.ready['flower']}/metrics"
+    eventually(lambda: "flower_worker_online{" in httpx.get(metrics, trust_env=False).text, "a worker in Flower")
+    return stack
 
 
 @pytest.fixture(scope="session")

@@ -20,15 +20,17 @@ PORTS = ("--port", "--redis-port", "--bolt-port", "--graph-http-port", "--qdrant
 T = TypeVar("T")
 
 
-def eventually(check: Callable[[], T | None], what: str, timeout_s: float = 60.0) -> T:
-    """The first answer of `check` that is true. Raises AssertionError with the last one when the time is over."""
+def eventually(check: Callable[[], T | None], what: str | Callable[[], str], timeout_s: float = 60.0) -> T:
+    """The first answer of `check` that is true. Raises AssertionError with the last one, and with what `what` tells
+    then, when the time is over."""
     deadline = time.monotonic() + timeout_s
     while True:
         value = check()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout_s:.0f} s: {what}; last answer: {value!r}")
+            told = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {timeout_s:.0f} s: {told}; last answer: {value!r}")
         time.sleep(0.05)
 
 
@@ -71,7 +73,7 @@ class Stack:
             self.process = subprocess.Popen(
                 argv, stdout=output, stderr=output, env={name: os.environ[name] for name in kept if name in os.environ}
             )
-        eventually(self._is_ready, f"ready\n{self.output.read_text()[-3000:]}", READY_S)
+        eventually(self._is_ready, lambda: f"ready\n{self.output.read_text()[-3000:]}", READY_S)
         self.client = httpx.Client(base_url=self.ready["api"], timeout=20.0, trust_env=False)
         return time.monotonic() - started
 
@@ -109,7 +111,7 @@ class Stack:
             task = self.task(task_id)
             return task if task["stored"] else None
 
-        return eventually(stored, f"task {task_id} stored: {self.task(task_id)}", timeout_s)
+        return eventually(stored, lambda: f"task {task_id} stored: {self.task(task_id)}", timeout_s)
 
     def queues(self) -> dict[str, dict[str, Any]]:
         """`GET /queues` by type."""

@@ -9,7 +9,7 @@ from tests.acceptance.stack import Stack, eventually
 from tests.servers.model import ModelServer, Scripted
 from tests.servers.site import Site
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("monitored")]
 
 QUESTION = "a-question-that-only-the-ledger-knows"
 PAGES = ("/", "/tasks", "/task/{id}", "/workers", "/worker/{worker}", "/broker", "/metrics")
@@ -31,6 +31,12 @@ def found(client: httpx.Client, task_id: str, state: str) -> dict[str, Any]:
         return answer.json() if answer.status_code == 200 and answer.json()["state"] == state else None
 
     return eventually(seen, f"{task_id} as {state} in Flower")
+
+
+def answered(client: httpx.Client) -> str | None:
+    """A worker that Flower knows all about. One that does not answer it within a second is missing there."""
+    workers = client.get("/api/workers?refresh=1").json()
+    return next((name for name, told in workers.items() if "stats" in told), None)
 
 
 def test_without_its_password_it_shows_nothing(stack: Stack) -> None:
@@ -65,7 +71,7 @@ def test_no_secret_and_no_input_is_to_be_seen(stack: Stack, model: ModelServer) 
     secrets = [ready["bolt_password"], ready["flower_password"], QUESTION]
     with flower(stack) as client:
         found(client, task_id, "SUCCESS")
-        worker = next(iter(client.get("/api/workers?refresh=1").json()))
+        worker = eventually(lambda: answered(client), "a worker's answer to Flower")
         for path in (*PAGES, *API):
             answer = client.get(path.format(id=task_id, worker=worker))
             assert answer.status_code == 200, path

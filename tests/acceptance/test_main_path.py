@@ -72,17 +72,22 @@ def test_a_task_is_accepted_within_50_ms(stack: Stack, site: Site) -> None:
 def test_events_tell_the_story_and_resume(stack: Stack, site: Site) -> None:
     task_id = stack.submit("scrape", {"urls": [site.url("/bread")]})
     with stack.client.stream("GET", f"/tasks/{task_id}/events") as answer:
-        text = answer.read().decode()
-    events = [block.split("\n") for block in text.split("\n\n") if block and not block.startswith(":")]
+        blocks = _said(answer.read().decode())
+    events = [block.split("\n") for block in blocks]
     kinds = [lines[1].removeprefix("event: ") for lines in events]
     assert kinds[0] == "queued"
     assert kinds[-1] == "succeeded"
     assert json.loads(events[-1][2].removeprefix("data: "))["state"] == "succeeded"
     resume_from = events[1][0].removeprefix("id: ")
     with stack.client.stream("GET", f"/tasks/{task_id}/events", headers={"Last-Event-ID": resume_from}) as answer:
-        assert answer.read().decode() == text.split("\n\n", 2)[2]
+        assert _said(answer.read().decode()) == blocks[2:]
     last = events[-1][0].removeprefix("id: ")
     assert stack.client.get(f"/tasks/{task_id}/events", headers={"Last-Event-ID": last}).status_code == 204
+
+
+def _said(text: str) -> list[str]:
+    """The events of a stream; what it says while there are none is left out."""
+    return [block for block in text.split("\n\n") if block and not block.startswith(":")]
 
 
 INPUTS: dict[str, dict[str, Any]] = {
@@ -169,6 +174,7 @@ def _cancelled_after_s(stack: Stack, site: Site) -> float:
     return took_s
 
 
+@pytest.mark.usefixtures("monitored")
 def test_flower_sees_the_tasks_behind_its_password(stack: Stack, site: Site) -> None:
     ready = stack.ready
     assert httpx.get(f"{ready['flower']}/api/workers", trust_env=False).status_code == 401
