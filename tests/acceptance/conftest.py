@@ -60,7 +60,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory, slow_model: ModelServer, co
     """The stack whose worker tests may kill: its tasks are soon taken back. It is traced too."""
     settings = {
         "ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LLM_BASE_URL": slow_model.url, "OTLP_ENDPOINT": collector.url,
-        "LEASE_S": "3",
+        "LEASE_S": "5",
     }  # fmt: skip
     with running_stack(tmp_path_factory.mktemp("mortal") / "data", settings) as running:
         yield running

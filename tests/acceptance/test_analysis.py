@@ -53,7 +53,7 @@ def outside() -> Iterator[Outside]:
 def analyses(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose tasks share no pages, so that the site's log shows what a task asked for. Its client is acme's."""
     settings = {
-        "ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LLM_BASE_URL": outside.model.url, "LEASE_S": "3",
+        "ALLOW_PRIVATE_HOSTS": "127.0.0.1", "LLM_BASE_URL": outside.model.url, "LEASE_S": "5",
         "TAVILY_API_KEY": TAVILY_KEY, "TAVILY_BASE_URL": outside.tavily.base_url,
         "EXA_API_KEY": EXA_KEY, "EXA_BASE_URL": outside.exa.base_url, "PAGE_CACHE_MAX_BYTES": "0",
         "API_KEYS": KEYS,
