@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -19,8 +18,8 @@ class Events:
         self._app = app
         self._wake = wake
         self._seen: list[dict[str, Any]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._listen)
+        self._receiver: Any = None
+        self._thread = threading.Thread(target=self._listen, name="monitor", daemon=True)
 
     def __enter__(self) -> "Events":
         self._thread.start()
@@ -28,7 +27,7 @@ class Events:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._receiver.should_stop = True
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
 
@@ -49,7 +48,6 @@ class Events:
 
     def _listen(self) -> None:
         with self._app.connection_for_read() as connection:
-            receiver = self._app.events.Receiver(connection, handlers={"*": self._seen.append})
-            while not self._stop.is_set():
-                with suppress(TimeoutError):
-                    receiver.capture(limit=None, timeout=0.2, wakeup=False)
+            self._receiver = self._app.events.Receiver(connection, handlers={"*": self._seen.append})
+            # One capture for all: the next one would subscribe anew, deaf to what was told in between.
+            self._receiver.capture(limit=None, timeout=None, wakeup=False)

@@ -114,7 +114,8 @@ async def test_a_repeated_command_does_not_go_to_a_former_master_that_came_back(
         former.stand_still()
         submitting = asyncio.create_task(ledger.submit([task]))  # it waits for the answer
         await asyncio.to_thread(replicated.wait_failover, former)
-        await asyncio.to_thread(former.restart)  # for a while it holds itself for the master
+        former.kill()
+        await asyncio.to_thread(former.start)  # for a while it holds itself for the master
         await in_time(lambda: submitting)
         with replicated.client(replicated.master) as client:
             assert client.exists(f"cf:task:{task.id}") == 1
