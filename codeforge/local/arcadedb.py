@@ -98,6 +98,9 @@ def arcadedb_spec(data_dir: Path, bolt_port: int, http_port: int, password: Secr
         # Rows grow right after they are made (a MERGE makes a node of its id alone): to look for room in all pages
         # for them took a seventh of its time. What deleted rows leave is used again less.
         "arcadedb.bucketReuseSpaceMode": "low",
+        # It runs four queries at once. The profile lets eight more wait and refuses the rest, for which the driver
+        # comes again after seconds. Each of our processes has up to 16 under way, and waits for ten seconds at most.
+        "arcadedb.queryQueueMaxSize": 64,
         "arcadedb.serverMetrics": "false",
         # What its production mode sets too; that mode also hides why it refused a statement.
         "arcadedb.studio.enabled": "false",

@@ -56,6 +56,18 @@ async def test_the_driver_s_debug_log_holds_no_rows(bolt_engine: BoltEngine, cap
 
 
 @pytest.mark.anyio
+async def test_many_reads_at_once_wait_for_their_turn(arcadedb: BoltEngine, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that refuses what is too much for it makes the driver come again later."""
+    key = uuid4().hex
+    async with opened(arcadedb) as store:
+        await store.write(GraphBatch([Node("Task", key, {"tenant": "acme"})], []))
+        with caplog.at_level(logging.WARNING, "neo4j"):
+            found = await asyncio.gather(*(store.neighbourhood("acme", key, 10) for _ in range(100)))
+    assert [batch and len(batch.nodes) for batch in found] == [1] * 100
+    assert "will be retried" not in caplog.text
+
+
+@pytest.mark.anyio
 async def test_a_wrong_password_is_no_row_s_fault(arcadedb: BoltEngine) -> None:
     store = Neo4jStore(arcadedb.uri, "root", SecretStr(SECRET), timeout_s=5)
     with pytest.raises(GraphUnavailable, match="Unauthorized") as refusal:
