@@ -89,6 +89,8 @@ class ProjectorLoop:
             else:
                 await self._outbox.wait(partitions, WAIT_S)
         except (GraphUnavailable, VectorsUnavailable, EmbeddingsUnavailable) as error:
+            if not isinstance(error, EmbeddingsUnavailable):
+                self._prepared = False  # what comes back may have come back empty
             await self._ledger.add_counters({f"store_errors:{STORES[type(error)]}": 1})
             raise
         finally:
@@ -131,13 +133,17 @@ class ProjectorLoop:
         return await self._outbox.read(partitions, MAX_ENTRIES, MAX_BYTES, behind)
 
     async def _prepare(self) -> None:
-        """Constraints and collection, once: before the first write (a MERGE without a constraint makes duplicates), and
-        also where nothing was written yet, so that a collection that is not meant is told at once. Raises
-        GraphUnavailable and VectorsUnavailable, and SettingsError for such a collection."""
-        if not self._prepared:
-            await self._graph.prepare()
-            await self._vectors.prepare()
-            self._prepared = True
+        """Constraints and collection, once, and after each failure of a store: before the next write (a MERGE without a
+        constraint makes duplicates), and also where nothing was written yet, so that a collection that is not meant is
+        told at once. Raises GraphUnavailable and VectorsUnavailable, and SettingsError for such a collection."""
+        if self._prepared:
+            return
+        await self._graph.prepare()
+        lost = not await self._vectors.fits() and bool(await self._graph.tasks("", 1))
+        await self._vectors.prepare()
+        self._prepared = True
+        if lost:
+            log.error("collection_was_missing", hint="the graph has results: codeforge rebuild vectors")
 
     async def _write(self, batch: _Read) -> _Written:
         if not batch.tasks:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from codeforge.cli.places import looked_at
-from codeforge.errors import CodeForgeError, SettingsError
+from codeforge.errors import CodeForgeError, GraphUnavailable, SettingsError
 from codeforge.ledger.diagnosis import RedisReport, examine_redis
 from codeforge.settings import Settings, is_loopback, load_settings, misspelt_names
 from codeforge.stores.diagnosis import graph_server
@@ -107,14 +107,32 @@ async def check_graph(settings: Settings) -> list[Finding]:
 
 
 async def check_vectors(settings: Settings) -> list[Finding]:
-    """Reachable, lets us in; a collection that is there was made with these embeddings."""
+    """Reachable, lets us in; a collection that is there was made with these embeddings, and none that had results is
+    gone or empty."""
     store = vector_store(settings)
     try:
         there = await store.fits()
+        filled = there and await store.count() > 0
     finally:
         await store.close()
-    text = f"collection {settings.qdrant_collection}" + ("" if there else ", which the projector will make")
-    return [Finding(Level.OK, "vectors", text)]
+    name = f"collection {settings.qdrant_collection}"
+    if filled or not await _has_results(settings):
+        return [Finding(Level.OK, "vectors", name + ("" if there else ", which the projector will make"))]
+    remedy = "the graph has results: codeforge rebuild vectors"
+    if there:
+        return [Finding(Level.WARNING, "vectors", f"{name} is empty, but {remedy}, if these have texts")]
+    return [Finding(Level.ERROR, "vectors", f"{name} is missing, so that searches find nothing, but {remedy}")]
+
+
+async def _has_results(settings: Settings) -> bool:
+    """Whether the graph holds a task; that it does not answer is another check's finding."""
+    graph = graph_store(settings)
+    try:
+        return bool(await graph.tasks("", 1))
+    except GraphUnavailable:
+        return False
+    finally:
+        await graph.close()
 
 
 async def check_embeddings(settings: Settings) -> list[Finding]:

@@ -66,6 +66,15 @@ def read(server: ArcadeDbServer, task_id: str, database: str | None = None) -> G
 
 def test_reads_find_nothing_before_the_constraints_are_made(idle_server: ArcadeDbServer) -> None:
     assert read(idle_server, "t") is None
+    assert asyncio.run(_first_task(idle_server)) == []
+
+
+async def _first_task(server: ArcadeDbServer) -> list[Node]:
+    store = Neo4jStore(server.uri, server.user, server.password)
+    try:
+        return list(await store.tasks("", 1))
+    finally:
+        await store.close()
 
 
 def test_it_stops_on_sigterm_in_time_and_keeps_its_data(server: ArcadeDbServer) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from codeforge.background import Background
+from codeforge.errors import VectorsUnavailable
 from codeforge.ledger.memory import MemoryLedger
 from codeforge.ledger.outbox_port import Requeued
 from codeforge.ledger.port import Outcome, WorkerRecord
@@ -120,6 +122,24 @@ async def test_rows_that_the_servers_refuse_are_found_and_set_aside_alone(
     await loop.turn()
     assert (await ledger.get("acme", by_vectors)).stored
     assert len(await points_of(embedded_qdrant, by_vectors)) == 1
+    await closed(graph, vectors)
+
+
+async def test_a_collection_that_is_gone_is_made_again(arcadedb: BoltEngine, embedded_qdrant: QdrantVectors) -> None:
+    graph, vectors, ledger = arcadedb.store(), embedded_qdrant.store(DIM), MemoryLedger()
+    projector = Projector(graph, vectors, HashEmbedder(DIM))
+    loop = ProjectorLoop(ledger, projector, ledger, graph, vectors, Background("projector", None))
+    await ended(ledger, coded("before.py"))
+    await loop.turn()
+    embedded_qdrant.clear()
+    after = await ended(ledger, coded("after.py"))
+    with pytest.raises(VectorsUnavailable):
+        await loop.turn()
+    with capture_logs() as lines:
+        await loop.turn()
+    assert [line["event"] for line in lines] == ["collection_was_missing"]
+    assert (await ledger.get("acme", after)).stored
+    assert len(await points_of(embedded_qdrant, after)) == 1
     await closed(graph, vectors)
 
 

@@ -1,6 +1,7 @@
 """The doctor's report: all checks at once, each within its deadline, one line each."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 
@@ -13,12 +14,16 @@ from codeforge.cli.doctor import (
     check_model,
     check_names,
     check_redis,
+    check_vectors,
     check_web,
     diagnose,
 )
 from codeforge.errors import LedgerUnavailable
 from codeforge.ledger import diagnosis
 from codeforge.settings import Settings, load_settings
+from codeforge.stores.memory_graph import MemoryGraphStore
+from codeforge.stores.memory_vectors import MemoryVectorStore
+from codeforge.stores.ports import GraphBatch, Node, Point
 
 DIGEST = "a" * 64
 
@@ -109,6 +114,36 @@ def test_a_failure_says_where_it_looked_and_which_settings_say_so(
     assert f"the server cannot be reached: {place}, by " in finding.text
     assert named in finding.text
     assert "hidden" not in finding.text
+
+
+@pytest.mark.parametrize(
+    ("made", "points", "tasks", "level", "says"),
+    [
+        (False, False, False, Level.OK, "which the projector will make"),
+        (False, False, True, Level.ERROR, "is missing"),
+        (True, False, False, Level.OK, "collection c"),
+        (True, False, True, Level.WARNING, "is empty"),
+        (True, True, True, Level.OK, "collection c"),
+    ],
+)
+def test_a_collection_that_lost_its_data_is_told_and_a_new_one_is_not(
+    monkeypatch: pytest.MonkeyPatch, made: bool, points: bool, tasks: bool, level: Level, says: str
+) -> None:
+    async def checked(settings: Settings) -> list[Finding]:
+        vectors, graph = MemoryVectorStore(2), MemoryGraphStore()
+        if made:
+            await vectors.prepare()
+        if points:
+            await vectors.upsert([Point(str(uuid4()), (1.0, 0.0), {"text": "a text", "tenant": "acme"})])
+        if tasks:
+            await graph.write(GraphBatch(nodes=[Node("Task", "t", {"tenant": "acme", "fence": 1})], edges=[]))
+        monkeypatch.setattr("codeforge.cli.doctor.vector_store", lambda _: vectors)
+        monkeypatch.setattr("codeforge.cli.doctor.graph_store", lambda _: graph)
+        return await check_vectors(settings)
+
+    (finding,) = run({"vectors": checked}, qdrant_collection="c")
+    assert finding.level is level
+    assert says in finding.text
 
 
 def test_a_missing_model_is_a_warning_that_names_the_settings() -> None:

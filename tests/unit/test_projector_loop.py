@@ -148,7 +148,10 @@ async def test_batches_before_the_one_that_fails_stay_settled(stage: Stage, monk
         nonlocal writes
         writes += 1
         stage.graph.down = writes == 2
-        await write(batch)
+        try:
+            await write(batch)
+        finally:
+            stage.graph.down = False
 
     monkeypatch.setattr(stage.graph, "write", failing)
     with pytest.raises(GraphUnavailable):
@@ -241,6 +244,35 @@ async def test_stores_are_prepared_once_and_before_there_is_anything_to_write(st
         await stage.finished()
         await stage.loop.turn()
     assert stage.graph.prepared == 1
+
+
+async def test_stores_that_failed_are_prepared_again(stage: Stage) -> None:
+    await stage.finished()
+    await stage.loop.turn()
+    for error in (VectorsUnavailable("away"), EmbeddingsUnavailable("away")):
+        await stage.finished()
+        stage.vectors.error = error
+        with pytest.raises(type(error)):
+            await stage.loop.turn()
+        await stage.loop.turn()
+    assert stage.graph.prepared == 2
+    assert stage.waiting == 0
+
+
+async def test_a_collection_that_is_made_although_there_are_results_is_told(stage: Stage) -> None:
+    async def told(loop: ProjectorLoop) -> list[str]:
+        """What a new projector's first turn logs."""
+        with capture_logs() as lines:
+            await loop.turn()
+        await loop.release()
+        return [line["event"] for line in lines]
+
+    await stage.finished()
+    assert await told(stage.loop) == []
+    assert await told(stage.another()) == []
+    stage.vectors = Vectors(16)
+    assert await told(stage.another()) == ["collection_was_missing"]
+    assert await told(stage.another()) == []
 
 
 def fail_graph(stage: Stage) -> None:
