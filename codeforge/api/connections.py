@@ -5,9 +5,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from fastapi import Response
+from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from codeforge.api.body import MAX_BODY_BYTES, MAX_DISCARDED_BYTES
+from codeforge.api.crowd import Crowd
 from codeforge.api.problems import problem
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -20,14 +23,68 @@ HEADER_S = 30.0
 """How long a connection may be open, or a request have begun, before the headers are there."""
 
 
+PROBES = frozenset({"/healthz", "/readyz"})
+"""What is answered however many connections there are: a process that is busy must not be taken for dead."""
+
+
+class TooMany:
+    """Answers in place of the app on a connection that is one too many."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI."""
+        if scope["path"] in PROBES:
+            await self._app(scope, receive, send)
+            return
+        answer = problem(503, "too_many_connections", "too many connections are open and at work: try again")
+        answer.headers["Connection"] = "close"
+        await answer(scope, receive, send)
+
+
 class BoundedConnection(HttpToolsProtocol):
     """The server's protocol with bounds. Its answers to what is no request are problems too."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, config: Config, server_state: ServerState, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, server_state, *args, **kwargs)
+        self._crowd = server_state if isinstance(server_state, Crowd) else None
+        self._waits_since = 0.0
         self._message: object = None
         self._bytes = 0
         self._since: float | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """asyncio.Protocol."""
+        super().connection_made(transport)
+        self._waits_since = self.loop.time()
+        if self._crowd is None or self._crowd.enter(self, self._waits_since):
+            return
+        if self._crowd.overflows:
+            transport.abort()
+        else:
+            self.app = TooMany(self.app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio.Protocol."""
+        if self._crowd is not None:
+            self._crowd.go(self)
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Of the request."""
+        self._waits_since = self.loop.time()
+        super().on_response_complete()
+
+    def idle_since(self) -> tuple[bool, float] | None:
+        """See `Occupant`."""
+        if self.cycle is None or self.cycle.response_complete:
+            return self.cycle is not None, self._waits_since
+        return None
+
+    def leave(self) -> None:
+        """See `Occupant`."""
+        self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """asyncio.Protocol."""

@@ -9,6 +9,7 @@ import uvloop
 
 from codeforge.api.app import create_app
 from codeforge.api.connections import BoundedConnection, look_at
+from codeforge.api.crowd import Crowd, connection_limit
 from codeforge.garbage import collect_seldom
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
@@ -54,12 +55,17 @@ async def _serve(settings: Settings) -> None:
         proxy_headers=False,  # nothing here asks for the client's address or scheme
     )
     collect_seldom()  # a full look takes tens of milliseconds in which no request is served
-    await Server(config).serve()
+    await Server(config, connection_limit()).serve()
 
 
 class Server(uvicorn.Server):
-    """Looks at its connections now and then. Uvicorn's own raises the signal again once it has stopped, which ends the
-    process before its last traces are sent, and with that signal for an exit code."""
+    """Looks at its connections now and then, and bounds their number. Uvicorn's own raises the signal again once it has
+    stopped, which ends the process before its last traces are sent, and with that signal for an exit code."""
+
+    def __init__(self, config: uvicorn.Config, connections: int) -> None:
+        """At most so many `connections`."""
+        super().__init__(config)
+        self.server_state = Crowd(connections)
 
     async def on_tick(self, counter: int) -> bool:
         """What is done ten times a second."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from unittest.mock import MagicMock
 
 import pytest
@@ -31,16 +32,33 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """Of a server that looks at its connections all the time."""
     monkeypatch.setattr("codeforge.api.server.LOOK_TICKS", 1)
-    config = uvicorn.Config(app, port=0, http=BoundedConnection, lifespan="off", log_config=None)
+    async with serving(app, 1_000) as port:
+        yield port
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, connections: int) -> AsyncIterator[int]:
+    """The port of a server that takes so many connections."""
+    config = uvicorn.Config(
+        app,
+        port=0,
+        http=BoundedConnection,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=int(PATIENCE_S),
+        timeout_graceful_shutdown=1,
+    )
     config.load()
-    server = Server(config)
+    server = Server(config, connections)
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     running = asyncio.create_task(server.main_loop())
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await running
-    await server.shutdown()
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await running
+        await server.shutdown()
 
 
 async def answered(port: int, *parts: bytes) -> tuple[int, str | None]:
