@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import redis
+
 PATIENCE_S = 60.0
 """For what should come at once. Where it comes, a long deadline costs nothing; a short one fails a test because the
 machine does other things too. Below pytest's own limit, so that a test says what it waited for."""
@@ -17,5 +19,5 @@ async def once_in_time(call: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
                 return await call()
-            except TimeoutError:
+            except (TimeoutError, redis.TimeoutError):
                 continue

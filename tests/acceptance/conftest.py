@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.acceptance.stack import Stack, eventually, running_stack
+from tests.patience import PATIENCE_S
 from tests.servers.model import ModelServer
 from tests.servers.otlp import OtlpServer
 from tests.servers.site import Site
@@ -36,8 +37,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory, site: Site, model: ModelServ
 @pytest.fixture(scope="session")
 def monitored(stack: Stack) -> Stack:
     """The same one, once Flower hears its worker: what was told before that, Flower never knows."""
-    metrics = f"{stack.ready['flower']}/metrics"
-    eventually(lambda: "flower_worker_online{" in httpx.get(metrics, trust_env=False).text, "a worker in Flower")
+
+    def hears() -> bool:
+        metrics = httpx.get(f"{stack.ready['flower']}/metrics", trust_env=False, timeout=PATIENCE_S)
+        return "flower_worker_online{" in metrics.text
+
+    eventually(hears, "a worker in Flower")
     return stack
 
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.acceptance.stack import Stack, eventually
+from tests.patience import PATIENCE_S
 from tests.servers.model import ModelServer, Scripted
 from tests.servers.site import Site
 
@@ -42,7 +43,8 @@ def answered(client: httpx.Client) -> str | None:
 def test_without_its_password_it_shows_nothing(stack: Stack) -> None:
     for path in (*PAGES, *API):
         if path != "/metrics":  # counts only, see below
-            assert httpx.get(stack.ready["flower"] + path, trust_env=False).status_code == 401, path
+            answer = httpx.get(stack.ready["flower"] + path, trust_env=False, timeout=PATIENCE_S)
+            assert answer.status_code == 401, path
 
 
 def test_tasks_are_found_under_their_own_ids_with_type_and_outcome(

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.acceptance.stack import Stack, eventually, in_time
+from tests.patience import PATIENCE_S
 from tests.servers.site import Site
 
 pytestmark = pytest.mark.slow
@@ -177,13 +178,14 @@ def _cancelled_after_s(stack: Stack, site: Site) -> float:
 @pytest.mark.usefixtures("monitored")
 def test_flower_sees_the_tasks_behind_its_password(stack: Stack, site: Site) -> None:
     ready = stack.ready
-    assert httpx.get(f"{ready['flower']}/api/workers", trust_env=False).status_code == 401
+    assert httpx.get(f"{ready['flower']}/api/workers", trust_env=False, timeout=PATIENCE_S).status_code == 401
     task_id = stack.submit("scrape", {"urls": [site.url("/bread")]})
     stack.finished(task_id)
     auth = (ready["flower_user"], ready["flower_password"])
 
     def seen() -> bool:
-        answer = httpx.get(f"{ready['flower']}/api/task/info/{task_id}", auth=auth, trust_env=False)
+        page = f"{ready['flower']}/api/task/info/{task_id}"
+        answer = httpx.get(page, auth=auth, trust_env=False, timeout=PATIENCE_S)
         return answer.status_code == 200 and answer.json()["state"] == "SUCCESS"
 
     assert eventually(seen, "the task in Flower")

@@ -113,7 +113,7 @@ def test_a_path_has_one_owner(server: QdrantServer) -> None:
     assert code == 1
     assert len(lines) == 1
     assert "in use by another process" in lines[0]
-    assert httpx.get(f"{server.url}/readyz", trust_env=False).status_code == 200
+    assert httpx.get(f"{server.url}/readyz", trust_env=False, timeout=EXIT_S).status_code == 200
 
 
 def test_a_port_in_use_is_one_line(server: QdrantServer, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ class Prometheus:
             "scrape_configs": [{"job_name": JOB, "static_configs": [{"targets": [target.removeprefix("http://")]}]}],
         }
         self.process: subprocess.Popen[bytes] | None = None
+        # One for all questions: each new one reads the certificates, which takes longer than its question.
+        self._client = httpx.Client(base_url=self.url, trust_env=False, timeout=10.0)
 
     def __enter__(self) -> Self:
         if SERVER is None:
@@ -52,6 +54,7 @@ class Prometheus:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._client.close()
         assert self.process is not None
         self.process.terminate()
         try:
@@ -81,12 +84,12 @@ class Prometheus:
         return [rule["lastError"] for group in groups for rule in group["rules"] if rule["health"] == "err"]
 
     def _get(self, what: str, **parameters: str) -> Any:
-        answer = httpx.get(f"{self.url}/api/v1/{what}", params=parameters, trust_env=False, timeout=10.0)
+        answer = self._client.get(f"/api/v1/{what}", params=parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=2.0).status_code == 200
+            return self._client.get("/-/ready", timeout=2.0).status_code == 200
         except httpx.HTTPError:
             return False
