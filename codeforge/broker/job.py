@@ -4,10 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery.exceptions import Ignore, SoftTimeLimitExceeded
 
@@ -30,8 +29,7 @@ class _Verdict(Enum):
     TERMINATED = "terminated"
 
 
-@dataclass(frozen=True, slots=True)
-class Callbacks:
+class Callbacks(NamedTuple):
     """Celery's, of one request. They change the worker's state, so they are called in its main thread only."""
 
     accept: Callable[[int, float], None]
@@ -40,8 +38,7 @@ class Callbacks:
     timeout: Callable[[bool, float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Seconds, counted from the start of the coroutine; None is no limit."""
 
     soft_s: float | None

@@ -33,7 +33,7 @@ class LedgerRequest(Request):  # type: ignore[misc]  # celery ships no types
     def execute_using_pool(self, pool: Any, **_: Any) -> Any:
         """Has the task's coroutine run; see `AsyncioPool.on_apply`."""
         hard_s, soft_s = self.time_limits
-        job = pool.apply_async(
+        job = pool.on_apply(  # what Celery has before it is for pools whose callers wait
             self._task.run,
             args=self._args,
             kwargs=self._kwargs,
@@ -77,7 +77,8 @@ class LedgerRequest(Request):  # type: ignore[misc]  # celery ships no types
 
     def send_event(self, type: str, **fields: Any) -> None:
         """Sends an event of this request, if events are wanted."""
-        if not (self._eventer and self._eventer.enabled and self.task.send_events):
+        eventer = self._eventer
+        if not (eventer and eventer.enabled and self._task.send_events):
             return
         if type == "task-succeeded":
             ending = ENDINGS.get(fields["result"])
@@ -87,6 +88,6 @@ class LedgerRequest(Request):  # type: ignore[misc]  # celery ships no types
             fields |= own
         elif type == "task-failed":  # our own fault; the worker's log has it whole
             fields |= {"exception": fields["exception"].partition("(")[0], "traceback": ""}
-        self._eventer.send(type, uuid=self.id, **fields)
-        if self.root_id not in (None, self.id):
-            self._eventer.send(type, uuid=self.root_id, name=self.name, **fields)
+        eventer.send(type, uuid=self.id, **fields)
+        if self._root_id not in (None, self.id):
+            eventer.send(type, uuid=self._root_id, name=self.name, **fields)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import redis
 from celery import Celery
+from kombu.transport import virtual
 
 from codeforge.broker.app import make_app
 from codeforge.broker.message import ring, ring_template
+from codeforge.broker.transport import RingMessage
 from codeforge.settings import load_settings
 from codeforge.worker_types import Priority, WorkerType
 from tests.servers.celery_worker import CeleryWorker
@@ -45,6 +47,25 @@ def test_it_has_the_fields_of_what_kombu_publishes(valkey: ValkeyServer) -> None
     own_ways = {"origin": "codeforge", "ignore_result": True}
     assert ours["headers"] == theirs["headers"] | own_ways
     assert ours["properties"]["delivery_info"] == theirs["properties"]["delivery_info"]
+
+
+def test_a_message_is_read_as_kombu_reads_it(valkey: ValkeyServer) -> None:
+    app = make_app(load_settings({"REDIS_URL": valkey.url}), (WorkerType.SCRAPE,))
+    ours = json.loads(ring("t1", WorkerType.SCRAPE, Priority.NORMAL).body)
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        for envelope in (ours, published(app, valkey.url)):
+            own, theirs = RingMessage(envelope, channel=channel), virtual.Message(envelope, channel=channel)  # type: ignore[no-untyped-call]  # kombu is typed in part
+            theirs.accept = own.accept = {"application/json"}
+            assert own.payload == theirs.payload
+            assert _fields(own) == _fields(theirs)
+
+
+def _fields(message: virtual.Message) -> dict[str, Any]:
+    """Of a message, all that its class and kombu's have; a body is text or its bytes."""
+    slots = {name for kind in type(message).__mro__ for name in getattr(kind, "__slots__", ())} - {"__dict__"}
+    fields = {name: getattr(message, name) for name in slots} | vars(message)
+    return fields | {"body": fields["body"].decode() if isinstance(fields["body"], bytes) else fields["body"]}
 
 
 def test_rings_that_nobody_consumes_any_more_go_back_as_they_were(valkey: ValkeyServer) -> None:
