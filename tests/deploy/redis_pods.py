@@ -138,8 +138,16 @@ class RedisPods:
         }
 
     def all_ready(self) -> bool:
-        """Whether every Redis passes its readiness probe."""
-        return all(self.run("ready.sh", "redis", number) == 0 for number in range(COUNT))
+        """Whether every Redis passes its readiness probe, and the master takes writes."""
+        probed = all(self.run("ready.sh", "redis", number) == 0 for number in range(COUNT))
+        return probed and any(self.takes_writes(number) for number in range(COUNT))
+
+    def takes_writes(self, number: int) -> bool:
+        """Whether this Redis is a master that has heard from its replicas: up to a second after those have caught up it
+        still refuses what it is told to have copied (`min-replicas-to-write`)."""
+        with self.client("redis", number) as client:
+            told = client.info("replication")
+        return bool(told["role"] == "master" and told.get("min_slaves_good_slaves", 0) >= 1)
 
     def sentinels_agree(self) -> bool:
         """Whether every Sentinel knows both replicas and both other Sentinels."""

@@ -28,7 +28,7 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPods]:
     told = {"REDIS_ROLES": rules} | {f"REDIS_{role.upper()}_PASSWORD": role for role in ROLES}
     with RedisPods(tmp_path_factory.mktemp("pods"), Path(server), told=told) as started:
         wait_until(started.all_ready, "replicas that have caught up", 60)
-        with started.client("redis", 0) as client:
+        with started.client("redis", started.master()) as client:
             client.hset("cf:task:x", "payload", "a tenant's own")
             client.zadd(keys.queued(WorkerType.SCRAPE), {"x": 1})
         yield started
@@ -37,7 +37,7 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisPods]:
 @pytest.fixture
 def client(pods: RedisPods, request: pytest.FixtureRequest) -> Iterator["redis.Redis"]:
     """A client of the master, as the role that the test names."""
-    with pods.client("redis", 0) as own:
+    with pods.client("redis", pods.master()) as own:
         port = own.connection_pool.connection_kwargs["port"]
     role = request.param
     with redis.Redis(port=port, username=role, password=role, decode_responses=True) as made:

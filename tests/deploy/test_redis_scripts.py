@@ -56,6 +56,7 @@ def test_a_master_hands_over_and_its_data_outlive_everybody(pods: RedisPods) -> 
     wait_until(lambda: pods.master() != first, "the first Sentinel's word of another master", WAIT_S)
     second = pods.master()
     assert roles(pods)[first] == "slave"
+    wait_until(lambda: pods.takes_writes(second), "a replica that the new master has heard from", WAIT_S)
     with pods.client("redis", second) as client:
         client.set("after", 1)
         client.wait(1, 30_000)
