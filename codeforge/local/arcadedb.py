@@ -21,7 +21,7 @@ UNUSED = ("console", "graphql", "integration", "mcp", "postgresw", "python-bridg
 
 # The second compiler about halves what a result takes. As the JVM has it, it costs as much as it gains for the first
 # tens of thousands of results. So it waits for ten times the calls, and compiles less of what a method calls into it:
-# a quarter of the cost for code that is as fast (docs/performance.md).
+# a quarter of the cost for code that is as fast (docs/performance/profiles.md).
 SECOND_COMPILER = (
     "-XX:Tier4InvocationThreshold=50000",
     "-XX:Tier4MinInvocationThreshold=6000",
