@@ -7,10 +7,9 @@ from typing import Any
 from fastapi import Response
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from codeforge.api.body import MAX_BODY_BYTES, MAX_DISCARDED_BYTES
-from codeforge.api.crowd import Crowd
+from codeforge.api.connection_limit import LimitedState
 from codeforge.api.problems import problem
 
 MAX_HEADER_BYTES = 64 * 1024
@@ -46,9 +45,9 @@ class TooMany:
 class BoundedConnection(HttpToolsProtocol):
     """The server's protocol with bounds. Its answers to what is no request are problems too."""
 
-    def __init__(self, config: Config, server_state: ServerState, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, config: Config, server_state: LimitedState, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, server_state, *args, **kwargs)
-        self._crowd = server_state if isinstance(server_state, Crowd) else None
+        self._limited = server_state
         self._waits_since = 0.0
         self._message: object = None
         self._bytes = 0
@@ -58,18 +57,12 @@ class BoundedConnection(HttpToolsProtocol):
         """asyncio.Protocol."""
         super().connection_made(transport)
         self._waits_since = self.loop.time()
-        if self._crowd is None or self._crowd.enter(self, self._waits_since):
+        if self._limited.has_room(self._waits_since):
             return
-        if self._crowd.overflows:
+        if self._limited.overflows:
             transport.abort()
         else:
             self.app = TooMany(self.app)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio.Protocol."""
-        if self._crowd is not None:
-            self._crowd.go(self)
-        super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         """Of the request."""
@@ -77,13 +70,13 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_response_complete()
 
     def idle_since(self) -> tuple[bool, float] | None:
-        """See `Occupant`."""
+        """See `connection_limit.Connection`."""
         if self.cycle is None or self.cycle.response_complete:
             return self.cycle is not None, self._waits_since
         return None
 
     def leave(self) -> None:
-        """See `Occupant`."""
+        """See `connection_limit.Connection`."""
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:

@@ -8,8 +8,8 @@ import uvicorn
 import uvloop
 
 from codeforge.api.app import create_app
+from codeforge.api.connection_limit import LimitedState, connection_limit
 from codeforge.api.connections import BoundedConnection, look_at
-from codeforge.api.crowd import Crowd, connection_limit
 from codeforge.garbage import collect_seldom
 from codeforge.ledger.headroom import require_noeviction
 from codeforge.logs import configure_logs
@@ -52,6 +52,7 @@ async def _serve(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACEFUL_S,
         server_header=False,
         http=BoundedConnection,
+        ws="none",
         proxy_headers=False,  # nothing here asks for the client's address or scheme
     )
     collect_seldom()  # a full look takes tens of milliseconds in which no request is served
@@ -65,7 +66,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, connections: int) -> None:
         """At most so many `connections`."""
         super().__init__(config)
-        self.server_state = Crowd(connections)
+        self.server_state = LimitedState(connections)
 
     async def on_tick(self, counter: int) -> bool:
         """What is done ten times a second."""

@@ -9,8 +9,8 @@ from unittest.mock import MagicMock
 import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
 
+from codeforge.api.connection_limit import LimitedState
 from codeforge.api.connections import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, BoundedConnection
 from codeforge.api.server import Server
 from tests.patience import PATIENCE_S
@@ -84,7 +84,7 @@ def connected(app: ASGIApp) -> tuple[BoundedConnection, MagicMock]:
     config.load()
     transport = MagicMock()
     transport.is_closing.return_value = False
-    connection = BoundedConnection(config, ServerState(), {})
+    connection = BoundedConnection(config, LimitedState(1), {})
     connection.connection_made(transport)
     return connection, transport
 

@@ -2,7 +2,7 @@
 
 import resource
 from heapq import nsmallest
-from typing import Protocol
+from typing import Protocol, cast
 
 from uvicorn.server import ServerState
 
@@ -20,7 +20,7 @@ OWN_FILES = 512
 """What the process opens itself: its connections to the ledger and the stores, and files."""
 
 IDLE_S = 1.0
-"""A connection without a request for so long may go. A new one's request may still be on its way."""
+"""A connection without a request for longer may go. A new one's request may still be on its way."""
 
 MAKE_ROOM = 0.1
 """The share of all connections that goes at once: those that are idle are looked for among all."""
@@ -32,7 +32,7 @@ TOLD_S = 10.0
 """How long it is not logged again that there is no room."""
 
 
-class Occupant(Protocol):
+class Connection(Protocol):
     """A connection, as whoever needs its place sees it."""
 
     def idle_since(self) -> tuple[bool, float] | None:
@@ -45,42 +45,36 @@ class Occupant(Protocol):
         ...
 
 
-class Crowd(ServerState):
-    """The server's connections, at most `limit`."""
+class LimitedState(ServerState):
+    """The server's state, which holds its connections, with a bound for their number."""
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit, self._most = limit, limit + int(limit * SPARE)
         self._not_before = self._not_told_before = float("-inf")
-        self._occupants: set[Occupant] = set()
 
-    def enter(self, occupant: Occupant, now: float) -> bool:
-        """Adds a connection. False where there is no room for it, not even if idle ones go."""
-        room = len(self._occupants) < self._limit or self._made_room(now)
-        self._occupants.add(occupant)
-        return room
-
-    def go(self, occupant: Occupant) -> None:
-        """A connection is closed."""
-        self._occupants.discard(occupant)
+    def has_room(self, now: float) -> bool:
+        """Whether there is room for the connection that has just been added, if need be because idle ones go."""
+        return len(self.connections) <= self._limit or self._made_room(now)
 
     @property
     def overflows(self) -> bool:
         """Whether even those that are only to be told so are too many."""
-        return len(self._occupants) > self._most
+        return len(self.connections) > self._most
 
     def _made_room(self, now: float) -> bool:
         """Closes those that are idle: first such as never asked for anything, and of each kind the oldest."""
         if now < self._not_before:
             return False
+        connections = cast("set[Connection]", self.connections)
         idle = [
-            (*since, id(occupant), occupant)
-            for occupant in self._occupants
-            if (since := occupant.idle_since()) is not None and since[1] <= now - IDLE_S
+            (*since, id(connection), connection)
+            for connection in connections
+            if (since := connection.idle_since()) is not None and since[1] < now - IDLE_S
         ]
-        for *_, occupant in nsmallest(max(1, int(self._limit * MAKE_ROOM)), idle):
-            occupant.leave()
-            self._occupants.discard(occupant)
+        for *_, connection in nsmallest(max(1, int(self._limit * MAKE_ROOM)), idle):
+            connection.leave()
+            connections.discard(connection)  # it is lost a moment later
         if not idle:
             self._not_before = now + LOOK_S
         if now >= self._not_told_before:

@@ -66,7 +66,7 @@ async def clients() -> AsyncIterator[Clients]:
 async def test_an_idle_connection_goes_when_there_is_one_too_many(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codeforge.api.crowd.IDLE_S", 0.0)
+    monkeypatch.setattr("codeforge.api.connection_limit.IDLE_S", 0.0)
     async with serving(app, 3) as port, asyncio.timeout(PATIENCE_S):
         served = await clients.connect(port)
         await served.ask()
@@ -82,7 +82,7 @@ async def test_an_idle_connection_goes_when_there_is_one_too_many(
 async def test_a_connection_that_has_just_come_is_no_idle_one(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codeforge.api.crowd.IDLE_S", PATIENCE_S)
+    monkeypatch.setattr("codeforge.api.connection_limit.IDLE_S", PATIENCE_S)
     async with serving(app, 10) as port, asyncio.timeout(PATIENCE_S):
         first = [await clients.connect(port) for _ in range(10)]
         beyond, further = await clients.connect(port), await clients.connect(port)
@@ -95,7 +95,7 @@ async def test_a_connection_that_has_just_come_is_no_idle_one(
 async def test_requests_under_way_are_left_alone_and_newcomers_are_told(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("codeforge.api.crowd.IDLE_S", 0.0)
+    monkeypatch.setattr("codeforge.api.connection_limit.IDLE_S", 0.0)
     begun, go_on = asyncio.Semaphore(0), asyncio.Event()
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +125,7 @@ async def test_requests_under_way_are_left_alone_and_newcomers_are_told(
 )
 def test_there_are_no_more_connections_than_files(soft: int, hard: int, connections: int, raised: int) -> None:
     code = (
-        "import resource; from codeforge.api.crowd import connection_limit;"
+        "import resource; from codeforge.api.connection_limit import connection_limit;"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));"
         "print(connection_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
